@@ -1,0 +1,206 @@
+"""The universe: the genes of the gene graph, how similar the networks find them, and how central they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from hyperperturb.data.network import Network, combine_networks
+from hyperperturb.errors import HyperPerturbError
+
+RESTART = 0.5
+"""Restart probability of the random walks: half of a walk stays within one step of its gene."""
+
+
+@dataclass(frozen=True)
+class Universe:
+    """Genes, their combined network and their diffusion similarity.
+
+    Attributes
+    ----------
+    genes
+        The N genes.
+    adjacency
+        (N, N) symmetric weights of the combined network, zero diagonal.
+    diffusion
+        (N, N) float32: mean over the networks of :func:`diffusion_similarity`, ones on the diagonal.
+    n_left_out
+        Genes of the networks that did not fit under the limit.
+    """
+
+    genes: tuple[str, ...]
+    adjacency: sparse.csr_array
+    diffusion: np.ndarray
+    n_left_out: int
+
+
+def diffusion_similarity(adjacency: sparse.sparray, *, restart: float = RESTART) -> np.ndarray:
+    """Cosine similarity of the square roots of random walks with restart.
+
+    The walk of gene g visits gene h with probability R[g, h], R = r (I − (1 − r) P)⁻¹ with the row-stochastic
+    P (Tong, Faloutsos & Pan 2006, eq. 4); the square root makes the cosine a Bhattacharyya coefficient, which
+    many small overlaps count towards, not only the hubs.
+
+    Parameters
+    ----------
+    adjacency
+        (N, N) symmetric non-negative weights.
+    restart
+        Probability r in (0, 1) of jumping home at each step.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, N) float32, symmetric, in [0, 1], ones on the diagonal.
+
+    Examples
+    --------
+    >>> path = sparse.csr_array(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0.0]]))
+    >>> similarity = diffusion_similarity(path)
+    >>> bool(similarity[0, 1] > similarity[0, 2] > 0)
+    True
+    """
+    n = adjacency.shape[0]
+    degree = np.asarray(adjacency.sum(axis=1)).ravel()
+    step = sparse.diags_array(1.0 / np.where(degree > 0, degree, 1.0)) @ adjacency
+    system = np.eye(n, dtype=np.float32) - (1.0 - restart) * step.toarray().astype(np.float32)
+    walk = np.linalg.inv(system)
+    np.maximum(walk, 0.0, out=walk)
+    np.sqrt(walk, out=walk)
+    walk /= np.linalg.norm(walk, axis=1, keepdims=True)
+    similarity = walk @ walk.T
+    np.clip(similarity, 0.0, 1.0, out=similarity)
+    np.fill_diagonal(similarity, 1.0)
+    return similarity
+
+
+def build_universe(
+    networks: Sequence[Network],
+    *,
+    targets: Collection[str],
+    response_genes: Sequence[str],
+    max_genes: int,
+) -> Universe:
+    """Choose the genes that the space is made of and compare them along every network.
+
+    All targets are kept; then the genes that random walks from targets and response genes visit most, until
+    ``max_genes``. Genes that are in no network and no target stay outside.
+
+    Raises
+    ------
+    HyperPerturbError
+        When the networks contain none of the targets, or there are more targets than ``max_genes``.
+    """
+    if not networks:
+        raise HyperPerturbError(
+            "No gene network was given, so genes cannot be related to each other.",
+            hint="Add an edge list, or leave the co-expression network switched on.",
+        )
+    combined = networks[0] if len(networks) == 1 else combine_networks(networks)
+    index = {g: i for i, g in enumerate(combined.genes)}
+    covered = [g for g in targets if g in index]
+    if not covered:
+        raise HyperPerturbError(
+            f"None of the {len(targets)} perturbation targets (such as {_some(targets)}) is in the networks "
+            f"(whose genes are such as {_some(combined.genes)}).",
+            hint="Use networks with the same kind of gene names as the screen.",
+        )
+    if len(targets) > max_genes:
+        raise HyperPerturbError(
+            f"The screen has {len(targets)} targets, more than max_genes = {max_genes}.",
+            hint="Raise max_genes.",
+        )
+    measured = [index[g] for g in response_genes if g in index]
+    score = _visits(combined.adjacency, [index[g] for g in covered], measured)
+    ranked = [combined.genes[i] for i in np.argsort(-score, kind="stable") if score[i] > 0]
+    chosen = dict.fromkeys(sorted(targets))
+    for gene in ranked:
+        if len(chosen) >= max_genes:
+            break
+        chosen.setdefault(gene)
+    genes = tuple(sorted(chosen))
+    total = np.zeros((len(genes), len(genes)), dtype=np.float32)
+    for network in networks:
+        total += diffusion_similarity(_induced(network, genes))
+    total /= len(networks)
+    return Universe(
+        genes=genes,
+        adjacency=_induced(combined, genes),
+        diffusion=total,
+        n_left_out=len(set(combined.genes) - set(genes)),
+    )
+
+
+def _some(names: Collection[str], n: int = 3) -> str:
+    return ", ".join(sorted(names)[:n])
+
+
+def _visits(adjacency: sparse.csr_array, targets: list[int], response: list[int]) -> np.ndarray:
+    """Share of time that walks spend at each gene when half start at targets, half at response genes."""
+    n = adjacency.shape[0]
+    start = np.zeros(n)
+    start[targets] += 1.0 / len(targets)
+    if response:
+        start[response] += 1.0 / len(response)
+    start /= start.sum()
+    degree = np.asarray(adjacency.sum(axis=1)).ravel()
+    step = (sparse.diags_array(1.0 / np.where(degree > 0, degree, 1.0)) @ adjacency).T.tocsr()
+    visits = start
+    for _ in range(40):
+        visits = RESTART * start + (1.0 - RESTART) * (step @ visits)
+    return visits
+
+
+def _induced(network: Network, genes: Sequence[str]) -> sparse.csr_array:
+    """The network's weights among ``genes`` in that order; genes it does not know are isolated."""
+    index = {g: i for i, g in enumerate(network.genes)}
+    rows = np.array([i for i, g in enumerate(genes) if g in index], dtype=np.int64)
+    source = np.array([index[genes[i]] for i in rows], dtype=np.int64)
+    place = sparse.csr_array(
+        (np.ones(len(rows), dtype=np.float32), (rows, source)), shape=(len(genes), len(network.genes))
+    )
+    return (place @ network.adjacency @ place.T).tocsr()
+
+
+def centralities(adjacency: sparse.csr_array, *, seed: int = 0) -> pd.DataFrame:
+    """How central each gene is, by several measures, and its community.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a gene: ``degree`` (number of neighbours), ``strength`` (sum of weights), ``pagerank``,
+        ``eigenvector``, ``betweenness`` (share of shortest paths of at most four steps), ``core`` (k-core
+        number) and ``community`` (Louvain; numbered by size from 0).
+    """
+    import random
+
+    import igraph
+
+    upper = sparse.triu(adjacency, k=1).tocoo()
+    graph = igraph.Graph(n=adjacency.shape[0], edges=np.column_stack([upper.row, upper.col]).tolist())
+    weights = upper.data.astype(float).tolist()
+    state = random.getstate()
+    random.seed(seed)  # igraph draws from Python's generator
+    try:
+        membership = np.array(graph.community_multilevel(weights=weights).membership)
+    finally:
+        random.setstate(state)
+    by_size = pd.Series(membership).value_counts(sort=True, ascending=False).index
+    rank = {old: new for new, old in enumerate(by_size)}
+    paths = np.array(graph.betweenness(directed=False, cutoff=4))
+    pairs = max((graph.vcount() - 1) * (graph.vcount() - 2) / 2, 1)
+    return pd.DataFrame(
+        {
+            "degree": np.array(graph.degree(), dtype=np.int64),
+            "strength": np.asarray(adjacency.sum(axis=1)).ravel().astype(float),
+            "pagerank": np.array(graph.pagerank(weights=weights)),
+            "eigenvector": np.array(graph.eigenvector_centrality(weights=weights)),
+            "betweenness": paths / pairs,
+            "core": np.array(graph.coreness(), dtype=np.int64),
+            "community": np.array([rank[m] for m in membership], dtype=np.int64),
+        }
+    )
