@@ -1,0 +1,378 @@
+"""A simulated CRISPR screen with known truth: the demo, and the ground that tests stand on.
+
+A hierarchical, scale-free, signed regulatory network; its steady state after knocking genes down (both in
+:mod:`hyperperturb.data.regulation`); cells drawn from that state with the noise of a real experiment. The network and
+the noise-free effects come with the cells.
+
+Counts are negative binomial with a mean of library size times the cell's expression fractions; library sizes are
+log-normal; batches shift each gene a little. Zeros come from the low depth alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import sparse, stats
+
+from hyperperturb.data.network import Network
+from hyperperturb.data.regulation import REGULATORS, Regulation, make_regulation, steady_states
+from hyperperturb.errors import HyperPerturbError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from hyperperturb.data.effects import Effects
+
+CONTROL = "non-targeting"
+_CONTROL_FRACTION = 0.12
+_MEDIAN_DEPTH = 2000.0
+_DEPTH_SPREAD = 0.35
+_BATCH_SPREAD = 0.08
+
+
+@dataclass(frozen=True)
+class SimulatedScreen:
+    """A simulated screen and the truth behind it.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes, raw counts (CSR, float32) in ``X``; ``obs``: ``perturbation``, ``guide``, ``batch``
+        (categories); ``var``: ``module`` and ``role`` (``top``, ``mid``, ``low``, ``stress``, ``signalling``,
+        ``target``).
+    network
+        The regulatory network, undirected weights and directed signs.
+    true_effects
+        Expected effects without noise of sampling (see :func:`simulate_screen`).
+    seed
+        The seed it was made with.
+    """
+
+    adata: AnnData
+    network: Network
+    true_effects: Effects
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Guide:
+    name: str
+    label: str
+    efficiency: dict[int, float]  # position of the target gene -> fraction of its activity that is lost
+    share: float  # fraction of the perturbation's cells
+
+
+def simulate_screen(
+    *,
+    seed: int = 0,
+    n_genes: int = 600,
+    n_regulators: int = 60,
+    n_single: int = 80,
+    n_double: int = 20,
+    n_cells: int = 12000,
+    n_batches: int = 3,
+) -> SimulatedScreen:
+    """Simulate a knock-down screen with known network and known effects.
+
+    The true effect of a perturbation is the quantity that the estimator (difference of the means of
+    log1p(CP10k)) converges to with many cells: the expected value of log1p(CP10k) of a count, over the
+    negative binomial noise, the library sizes, the batches and the guides (weighted with their share of the
+    cells), minus the same for the controls. It is *not* the log1p of the expected expression, from which it
+    differs for genes with few counts.
+
+    Parameters
+    ----------
+    seed
+        The same seed gives the same screen.
+    n_genes, n_regulators
+        Measured genes, and how many of them are regulators.
+    n_single, n_double
+        Perturbations of one gene (most of the regulators first, then signalling and target genes) and of
+        two genes out of those.
+    n_cells, n_batches
+        Cells in total (about 12 % controls) and batches.
+
+    Returns
+    -------
+    SimulatedScreen
+
+    Raises
+    ------
+    HyperPerturbError
+        If the numbers do not fit together.
+
+    Examples
+    --------
+    >>> screen = simulate_screen(n_genes=80, n_regulators=12, n_single=10, n_double=2, n_cells=300)
+    >>> screen.adata.shape, len(screen.true_effects.perturbations), screen.network.n_genes
+    ((300, 80), 12, 80)
+    """
+    _check(n_genes, n_regulators, n_single, n_double, n_cells, n_batches)
+    rng = np.random.default_rng(seed)
+    regulation = make_regulation(rng, n_genes=n_genes, n_regulators=n_regulators)
+    guides = _make_guides(rng, regulation, n_single, n_double)
+    state = steady_states(regulation, _left(guides, n_genes))
+    base = rng.normal(0.0, 1.1, n_genes)
+    # what a regulator does can only be seen if it is expressed at all
+    base[regulation.role != "target"] = rng.normal(0.3, 0.6, int((regulation.role != "target").sum()))
+    dispersion = np.exp(rng.normal(np.log(0.2), 0.4, n_genes))
+    batch_shift = rng.normal(0.0, _BATCH_SPREAD, (n_batches, n_genes))
+    batch_depth = np.exp(rng.normal(0.0, 0.1, n_batches))
+    logits = base + state  # (guides, genes)
+    adata = _draw_cells(rng, regulation, guides, logits, dispersion, batch_shift, batch_depth, n_cells)
+    adata.uns["simulation"] = {"seed": seed, "control": CONTROL}
+    effects = _true_effects(adata, regulation, guides, logits, dispersion, batch_shift, batch_depth)
+    return SimulatedScreen(adata=adata, network=regulation.network(), true_effects=effects, seed=seed)
+
+
+def _check(
+    n_genes: int, n_regulators: int, n_single: int, n_double: int, n_cells: int, n_batches: int
+) -> None:
+    n_label = n_single + n_double
+    for ok, sentence in (
+        (n_regulators >= 6, f"A simulated screen needs at least 6 regulators, not {n_regulators}."),
+        (
+            n_genes >= 3 * n_regulators,
+            f"{n_regulators} regulators need at least {3 * n_regulators} genes, not {n_genes}.",
+        ),
+        (
+            1 <= n_single <= n_genes,
+            f"The number of single perturbations must be 1 to {n_genes}, not {n_single}.",
+        ),
+        (
+            0 <= n_double <= n_single * (n_single - 1) // 2,
+            f"{n_single} genes cannot make {n_double} different pairs.",
+        ),
+        (
+            n_cells >= 10 * (n_label + 1),
+            f"{n_label} perturbations need at least {10 * (n_label + 1)} cells, not {n_cells}.",
+        ),
+        (n_batches >= 1, f"A screen needs at least one batch, not {n_batches}."),
+    ):
+        if not ok:
+            raise HyperPerturbError(sentence, hint="Change the sizes of the simulation.")
+
+
+def _make_guides(
+    rng: np.random.Generator, regulation: Regulation, n_single: int, n_double: int
+) -> list[_Guide]:
+    """The guides of every perturbation; the first entry stands for the controls."""
+    role, genes = regulation.role, regulation.genes
+    regulators = rng.permutation(np.flatnonzero(np.isin(role, REGULATORS)))
+    signal = rng.permutation(np.flatnonzero(role == "signalling"))
+    plain = rng.permutation(np.flatnonzero(role == "target"))
+    n_reg = min(regulators.size, max(1, round(0.7 * n_single)))
+    n_sig = min(signal.size, round(0.6 * (n_single - n_reg)))
+    others = np.concatenate([plain, regulators[n_reg:], signal[n_sig:]])
+    chosen = np.sort(np.concatenate([regulators[:n_reg], signal[:n_sig], others[: n_single - n_reg - n_sig]]))
+    efficiency = {int(g): rng.beta(12.0, 2.0, size=int(rng.integers(2, 4))) for g in chosen}
+
+    guides = [_Guide(CONTROL, CONTROL, {}, 1.0)]
+    for g, values in efficiency.items():
+        shares = rng.dirichlet(np.full(values.size, 20.0))
+        for k, (value, share) in enumerate(zip(values, shares, strict=True), start=1):
+            guides.append(_Guide(f"{genes[g]}-g{k}", genes[g], {g: float(value)}, float(share)))
+    # combinations are tried mostly among genes that do something
+    pool = chosen[np.isin(role[chosen], REGULATORS)]
+    if pool.size * (pool.size - 1) // 2 < n_double:
+        pool = chosen
+    pairs = np.array([(a, b) for i, a in enumerate(pool) for b in pool[i + 1 :]]).reshape(-1, 2)
+    for a, b in pairs[np.sort(rng.choice(len(pairs), size=n_double, replace=False))]:
+        label = f"{genes[a]}_{genes[b]}"
+        both = [(i, j) for i in range(efficiency[int(a)].size) for j in range(efficiency[int(b)].size)]
+        picked = rng.choice(len(both), size=2, replace=False)
+        shares = rng.dirichlet(np.full(2, 20.0))
+        for (i, j), share in zip([both[k] for k in picked], shares, strict=True):
+            lost = {int(a): float(efficiency[int(a)][i]), int(b): float(efficiency[int(b)][j])}
+            guides.append(_Guide(f"{genes[a]}-g{i + 1}+{genes[b]}-g{j + 1}", label, lost, float(share)))
+    return guides
+
+
+def _left(guides: list[_Guide], n_genes: int) -> np.ndarray:
+    left = np.ones((len(guides), n_genes))
+    for row, guide in enumerate(guides):
+        for g, lost in guide.efficiency.items():
+            left[row, g] = max(1.0 - lost, 0.01)
+    return left
+
+
+def _draw_cells(
+    rng: np.random.Generator,
+    regulation: Regulation,
+    guides: list[_Guide],
+    logits: np.ndarray,
+    dispersion: np.ndarray,
+    batch_shift: np.ndarray,
+    batch_depth: np.ndarray,
+    n_cells: int,
+) -> AnnData:
+    import anndata
+
+    labels = list(dict.fromkeys(guide.label for guide in guides))
+    n_control = round(_CONTROL_FRACTION * n_cells)
+    # guides are unequally represented in a library; nobody keeps a perturbation with a handful of cells
+    share = np.exp(rng.normal(0.0, 0.25, len(labels) - 1))
+    count = 3 + np.floor(share / share.sum() * (n_cells - n_control - 3 * share.size)).astype(np.int64)
+    count = np.concatenate([[n_cells - count.sum()], count])
+    row_of_label = {label: [k for k, g in enumerate(guides) if g.label == label] for label in labels}
+    guide_of_cell = np.concatenate(
+        [
+            rng.choice(row_of_label[label], size=size, p=[guides[k].share for k in row_of_label[label]])
+            for label, size in zip(labels, count, strict=True)
+        ]
+    )
+    guide_of_cell = rng.permutation(guide_of_cell)
+    batch = rng.integers(len(batch_shift), size=n_cells)
+    depth = np.exp(rng.normal(np.log(_MEDIAN_DEPTH), _DEPTH_SPREAD, n_cells)) * batch_depth[batch]
+    blocks = []
+    for start in range(0, n_cells, 2000):
+        part = slice(start, start + 2000)
+        mean = np.exp(logits[guide_of_cell[part]] + batch_shift[batch[part]])
+        mean *= (depth[part] / mean.sum(axis=1))[:, None]
+        rate = rng.gamma(1.0 / dispersion, mean * dispersion)
+        blocks.append(sparse.csr_matrix(rng.poisson(rate).astype(np.float32)))
+    # several non-targeting guides, so that the guide column looks as it does in a real screen
+    guide_names = np.array([guide.name for guide in guides], dtype=object)[guide_of_cell]
+    is_control = guide_of_cell == 0
+    guide_names[is_control] = [f"{CONTROL}-g{k}" for k in rng.integers(1, 6, int(is_control.sum()))]
+    cell_labels = np.array([guide.label for guide in guides], dtype=object)[guide_of_cell]
+    obs = pd.DataFrame(
+        {
+            "perturbation": pd.Categorical(cell_labels),
+            "guide": pd.Categorical(guide_names),
+            "batch": pd.Categorical([f"batch{k + 1}" for k in batch]),
+        },
+        index=[f"cell{k:05d}" for k in range(1, n_cells + 1)],
+    )
+    var = pd.DataFrame(
+        {
+            "role": pd.Categorical(regulation.role),
+            "module": pd.Categorical([f"module{k + 1}" for k in regulation.module]),
+        },
+        index=list(regulation.genes),
+    )
+    return anndata.AnnData(X=sparse.vstack(blocks, format="csr"), obs=obs, var=var)
+
+
+def _true_effects(
+    adata: AnnData,
+    regulation: Regulation,
+    guides: list[_Guide],
+    logits: np.ndarray,
+    dispersion: np.ndarray,
+    batch_shift: np.ndarray,
+    batch_depth: np.ndarray,
+) -> Effects:
+    from hyperperturb.data.effects import Effects
+
+    expected = np.zeros_like(logits)
+    for shift, depth in zip(batch_shift, batch_depth, strict=True):
+        fraction = np.exp(logits + shift)
+        fraction /= fraction.sum(axis=1, keepdims=True)
+        expected += _expected_log1p_cp10k(fraction, dispersion, _MEDIAN_DEPTH * depth) / len(batch_shift)
+    labels = [label for label in dict.fromkeys(guide.label for guide in guides) if label != CONTROL]
+    labels.sort()
+    share = np.array([guide.share for guide in guides])
+    effect, targets = np.zeros((len(labels), logits.shape[1])), []
+    for row, label in enumerate(labels):
+        own = [k for k, guide in enumerate(guides) if guide.label == label]
+        effect[row] = share[own] @ expected[own] - expected[0]
+        targets.append(tuple(sorted(regulation.genes[g] for g in guides[own[0]].efficiency)))
+    counts = adata.obs["perturbation"].value_counts()
+    return Effects(
+        perturbations=tuple(labels),
+        targets=tuple(targets),
+        genes=regulation.genes,
+        effect=effect.astype(np.float32),
+        standard_error=np.zeros(effect.shape, dtype=np.float32),
+        n_cells=np.array([counts[label] for label in labels], dtype=np.int64),
+        control=CONTROL,
+        control_mean=expected[0].astype(np.float32),
+        control_variance=None,
+        n_control_cells=int(counts[CONTROL]),
+        mode="knockdown",
+    )
+
+
+def _expected_log1p_cp10k(fraction: np.ndarray, dispersion: np.ndarray, median_depth: float) -> np.ndarray:
+    """E[log1p(10⁴ x / L)] of negative binomial counts x with mean L·fraction, over log-normal library sizes L.
+
+    Tabulated over the logarithms of fraction and dispersion and interpolated; the library size is
+    integrated by Gauss–Hermite quadrature. The noise of the observed total around L is neglected.
+
+    Parameters
+    ----------
+    fraction
+        ``(..., genes)``, positive.
+    dispersion
+        ``(genes,)``: variance = mean + dispersion · mean².
+    median_depth
+        Median of the library sizes.
+    """
+    from scipy.interpolate import RegularGridInterpolator
+
+    node, node_weight = np.polynomial.hermite_e.hermegauss(5)
+    node_weight = node_weight / node_weight.sum()
+    log_fraction = np.linspace(np.log(fraction.min()) - 1e-6, np.log(fraction.max()) + 1e-6, 60)
+    log_dispersion = np.linspace(np.log(dispersion.min()) - 1e-6, np.log(dispersion.max()) + 1e-6, 8)
+    table = np.zeros((log_fraction.size, log_dispersion.size))
+    for z, weight in zip(node, node_weight, strict=True):
+        depth = median_depth * np.exp(_DEPTH_SPREAD * z)
+        for i, f in enumerate(np.exp(log_fraction)):
+            mean = f * depth
+            size = np.exp(-log_dispersion)
+            spread = np.sqrt(mean + mean**2 / size.min())
+            x = np.arange(int(mean + 12 * spread) + 15)
+            stride = max(1, x.size // 2000)  # beyond a few thousand counts the sum is an integral
+            x = x[::stride]
+            pmf = stats.nbinom.pmf(x[:, None], size, size / (size + mean))
+            table[i] += weight * (np.log1p(1e4 * x / depth) @ (pmf / pmf.sum(axis=0)))
+    lookup = RegularGridInterpolator((log_fraction, log_dispersion), table, method="linear")
+    both = np.broadcast_arrays(np.log(fraction), np.log(dispersion))
+    return lookup(np.stack(both, axis=-1))
+
+
+def write_simulation(sim: SimulatedScreen, path_h5ad: Path | str) -> dict[str, Path]:
+    """Write a simulated screen: the cells, the network and the true effects.
+
+    Parameters
+    ----------
+    sim
+        What :func:`simulate_screen` returned.
+    path_h5ad
+        ``OUT.h5ad``; beside it ``OUT.network.csv`` (source, target, weight, sign) and
+        ``OUT.true_effects.parquet`` are written. The folder is made if need be.
+
+    Returns
+    -------
+    dict
+        ``{"screen": …, "network": …, "true_effects": …}``, the three paths.
+    """
+    from hyperperturb.files import atomic_path
+
+    path = Path(path_h5ad)
+    if path.suffix != ".h5ad":
+        raise HyperPerturbError(
+            f"The simulated screen cannot be written to '{path.name}'.", hint="End the name in .h5ad."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    paths = {
+        "screen": path,
+        "network": path.with_suffix(".network.csv"),
+        "true_effects": path.with_suffix(".true_effects.parquet"),
+    }
+    sim.true_effects.save(paths["true_effects"])
+    signs = sim.network.signs.tocoo()
+    genes = np.array(sim.network.genes, dtype=object)
+    table = pd.DataFrame({"source": genes[signs.row], "target": genes[signs.col]})
+    table["weight"] = [f"{w:.4f}" for w in sim.network.adjacency[signs.row, signs.col]]
+    table["sign"] = signs.data
+    with atomic_path(paths["network"]) as temporary:
+        table.to_csv(temporary, index=False)
+    with atomic_path(path) as temporary:  # last: whoever sees the screen finds the rest beside it
+        sim.adata.write_h5ad(temporary, compression="gzip")
+    return paths
