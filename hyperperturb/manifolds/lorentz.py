@@ -1,0 +1,379 @@
+r"""The hyperboloid (Lorentz model) of curvature :math:`-c` as pure functions.
+
+Points are the vectors :math:`x = (x_0, x_s)` of shape ``(..., d + 1)``, time first, with :math:`\langle x,
+x\rangle_L = -x_0^2 + |x_s|^2 = -1/c` and :math:`x_0 > 0`. Time is a function of space, :math:`x_0 =
+\sqrt{1/c + |x_s|^2}`: every function reads the space part of a point and of a tangent vector and computes
+the rest, so that rounding in a stored time coordinate does no harm, and gradients flow through space alone.
+
+NumPy arrays or tensors of a Keras backend; ``c > 0`` is a number or broadcasts against ``(..., 1)``. There
+is no flat limit here: the hyperboloid moves to infinity as ``c`` goes to 0 (the ball has one). Float32
+resolves points out to a far larger distance than in the ball.
+
+References
+----------
+As in :mod:`hyperperturb.manifolds.poincare`, whose numbers are used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hyperperturb.manifolds import safe
+from hyperperturb.manifolds._backend import dtype_of, narrow, prepare, wide
+from hyperperturb.manifolds.safe import sum_squares
+
+Array = Any
+
+
+def _dot(ops: Any, u: Array, v: Array) -> Array:
+    return ops.sum(u * v, axis=-1, keepdims=True)
+
+
+def _time(ops: Any, space: Array, c: Array) -> Array:
+    return ops.sqrt(1.0 / c + sum_squares(space))
+
+
+def _point(ops: Any, space: Array, c: Array) -> Array:
+    """Return the point over the given space part, within the reach of the dtype."""
+    limit = safe.reach(dtype_of(space))
+    size2 = c * sum_squares(space)
+    outside = size2 > limit * limit
+    shrink = limit / ops.sqrt(ops.where(outside, size2, ops.ones_like(size2)))
+    space = ops.where(outside, shrink * space, space)
+    return ops.concatenate([_time(ops, space, c), space], axis=-1)
+
+
+def _tangent(ops: Any, x: Array, space: Array, c: Array) -> Array:
+    """Return the tangent vector at ``x`` with the given space part: orthogonality fixes its time part."""
+    time = _dot(ops, x[..., 1:], space) / _time(ops, x[..., 1:], c)
+    return ops.concatenate([time, space + 0.0 * x[..., 1:]], axis=-1)
+
+
+def _half_sinh2(ops: Any, x: Array, y: Array, c: Array) -> Array:
+    r"""Return :math:`\sinh^2(\sqrt c\,d(x, y)/2)` from space parts, as a sum of positive terms (last axis
+    kept).
+
+    In polar coordinates about the origin it is
+    :math:`\sinh^2\frac{\rho_x-\rho_y}{2} + \sinh\rho_x\sinh\rho_y\sin^2\frac\theta2`.
+    """
+    length_x, length_y = safe.norm(x), safe.norm(y)
+    both = length_x * length_y
+    # sinh of the difference of the two radii.
+    radial = safe.divide(_dot(ops, x - y, x + y), length_x * _time(ops, y, c) + length_y * _time(ops, x, c))
+    radial2 = ops.square(radial)
+    # |x||y| - x·y, without its cancellation for nearly parallel vectors.
+    turn = safe.divide(sum_squares(length_y * x - length_x * y), 2.0 * both)
+    return 0.5 * radial2 / (1.0 + ops.sqrt(1.0 + radial2)) + 0.5 * c * turn
+
+
+def inner(x: Array, u: Array, v: Array | None = None, *, c: Any, keepdims: bool = False) -> Array:
+    r"""Return the inner product :math:`\langle u, v\rangle_L` of tangent vectors ([4], eq. 3).
+
+    With the times from tangency: :math:`\langle u_s, v_s\rangle - \langle u_s, x_s\rangle\langle v_s,
+    x_s\rangle/x_0^2`, split along and across :math:`x_s` so that it does not cancel far from the origin.
+
+    Parameters
+    ----------
+    x
+        Base points, ``(..., d + 1)``.
+    u, v
+        Tangent vectors at ``x``, ``(..., d + 1)``; ``v`` defaults to ``u``.
+    c
+        Curvature magnitude.
+    keepdims
+        Keep the last axis with length 1.
+
+    Returns
+    -------
+    array
+        ``(...)``, or ``(..., 1)`` with ``keepdims``.
+    """
+    ops, x, u, v, c = prepare(x, u, u if v is None else v, c=c)
+    value = _inner(ops, x[..., 1:], u[..., 1:], v[..., 1:], c)
+    return value if keepdims else value[..., 0]
+
+
+def _inner(ops: Any, x: Array, u: Array, v: Array, c: Array) -> Array:
+    direction = safe.divide(x, safe.norm(x) + 0.0 * x)
+    along_u, along_v = _dot(ops, u, direction), _dot(ops, v, direction)
+    across = _dot(ops, u - along_u * direction, v - along_v * direction)
+    return across + along_u * along_v / (1.0 + c * sum_squares(x))
+
+
+def norm(x: Array, u: Array, *, c: Any, keepdims: bool = False) -> Array:
+    """Return the length of tangent vectors; its gradient at ``u = 0`` is 0. As :func:`inner`."""
+    ops, x, u, c = prepare(x, u, c=c)
+    value = safe.sqrt(_inner(ops, x[..., 1:], u[..., 1:], u[..., 1:], c))
+    return value if keepdims else value[..., 0]
+
+
+def dist(x: Array, y: Array, *, c: Any, keepdims: bool = False) -> Array:
+    r"""Return the distance :math:`\frac{1}{\sqrt c}\operatorname{arcosh}(-c\langle x, y\rangle_L)` ([4],
+    eq. 5).
+
+    Computed as :math:`\frac{2}{\sqrt c}\operatorname{arsinh}` of the half-angle form (see ``_half_sinh2``),
+    which is accurate for near and for far points.
+
+    Parameters
+    ----------
+    x, y
+        Points, broadcasting, ``(..., d + 1)``.
+    c
+        Curvature magnitude.
+    keepdims
+        Keep the last axis with length 1.
+
+    Returns
+    -------
+    array
+        ``(...)``, or ``(..., 1)`` with ``keepdims``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(dist(np.array([1.0, 0.0]), np.array([np.cosh(2.0), np.sinh(2.0)]), c=1.0)), 12)
+    2.0
+    """
+    ops, x, y, c = prepare(x, y, c=c)
+    value = 2.0 * ops.arcsinh(safe.sqrt(_half_sinh2(ops, x[..., 1:], y[..., 1:], c))) / ops.sqrt(c)
+    return value if keepdims else value[..., 0]
+
+
+def dist0(x: Array, *, c: Any, keepdims: bool = False) -> Array:
+    r"""Return the distance from the origin, :math:`\operatorname{arsinh}(\sqrt c|x_s|)/\sqrt c`; as
+    :func:`dist`."""
+    _, x, c = prepare(x, c=c)
+    size2 = sum_squares(x[..., 1:])
+    value = safe.sqrt(size2) * safe.arsinhc(c * size2)
+    return value if keepdims else value[..., 0]
+
+
+def pairwise_dist(x: Array, y: Array | None = None, *, c: Any) -> Array:
+    r"""Return the distances of all pairs of two sets of points, through one matrix product in float64.
+
+    :math:`\sinh^2(\sqrt c\,d/2) = \frac c2(x_0y_0 - \langle x_s, y_s\rangle - 1/c)`. The difference carries
+    an error of about :math:`10^{-16}c\,x_0y_0`; what lies below it counts as 0. Points at distance ``r``
+    from the origin and nearer to each other than about :math:`10^{-7.5}e^{\sqrt c r}` are therefore not
+    resolved (:func:`dist` resolves them).
+
+    Parameters
+    ----------
+    x
+        Points, ``(..., n, d + 1)``.
+    y
+        Points, ``(..., m, d + 1)``; the same as ``x`` if not given.
+    c
+        Curvature magnitude, a scalar.
+
+    Returns
+    -------
+    array
+        ``(..., n, m)``; exactly 0 for equal points.
+    """
+    ops, x, y, c = prepare(x, x if y is None else y, c=c)
+    xs, ys, cw = wide(ops, x[..., 1:]), wide(ops, y[..., 1:]), wide(ops, c)
+    times = cw * _time(ops, xs, cw) * ops.swapaxes(_time(ops, ys, cw), -1, -2)
+    excess = times - cw * ops.matmul(xs, ops.swapaxes(ys, -1, -2)) - 1.0
+    half = narrow(ops, 0.5 * safe.exact_zero(excess, times, dtype_of(xs)), x)
+    return 2.0 * ops.arcsinh(safe.sqrt(half)) / ops.sqrt(c)
+
+
+def expmap(x: Array, v: Array, *, c: Any) -> Array:
+    r"""Return the exponential map :math:`\cosh(\sqrt c|v|)x + \frac{\sinh(\sqrt c|v|)}{\sqrt c|v|}v` ([4],
+    eq. 9; [5], eq. 3).
+
+    Parameters
+    ----------
+    x
+        Base points, ``(..., d + 1)``.
+    v
+        Tangent vectors at ``x``, ``(..., d + 1)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        ``(..., d + 1)``, on the hyperboloid.
+    """
+    ops, x, v, c = prepare(x, v, c=c)
+    xs, vs = x[..., 1:], v[..., 1:]
+    z = c * _inner(ops, xs, vs, vs, c)
+    # sinh must not overflow; a step that long ends at the dtype's reach anyway.
+    far = safe.arsinh_reach(dtype_of(x)) ** 2
+    vs = vs * ops.where(z > far, ops.sqrt(far / ops.where(z > far, z, ops.ones_like(z))), ops.ones_like(z))
+    z = ops.minimum(z, far)
+    ratio = safe.sinhc(z)
+    # cosh = sqrt(1 + sinh²), with sinh² = z ratio², needs no second function of z.
+    return _point(ops, ops.sqrt(1.0 + z * ops.square(ratio)) * xs + ratio * vs, c)
+
+
+def logmap(x: Array, y: Array, *, c: Any) -> Array:
+    r"""Return the tangent vector at ``x`` whose exponential is ``y`` ([4], eq. 10; [5], eq. 4).
+
+    The published :math:`\frac{d}{|w|}w` with :math:`w = y + c\langle x, y\rangle_L x` is written as
+    :math:`\frac{\operatorname{arsinh}\sqrt S}{\sqrt S\sqrt{1+S}}\,(y - x - 2Sx)` with
+    :math:`S = \sinh^2(\sqrt c\,d/2)`: smooth at ``y = x``.
+
+    Parameters
+    ----------
+    x, y
+        Points, broadcasting, ``(..., d + 1)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        Tangent vectors at ``x``, ``(..., d + 1)``.
+    """
+    ops, x, y, c = prepare(x, y, c=c)
+    xs, ys = x[..., 1:], y[..., 1:]
+    half = _half_sinh2(ops, xs, ys, c)
+    factor = safe.arsinhc(half) / ops.sqrt(1.0 + half)
+    return _tangent(ops, x, factor * ((ys - xs) - 2.0 * half * xs), c)
+
+
+def expmap0(v: Array, *, c: Any) -> Array:
+    """Return the exponential map at the origin; the time part of ``v`` is ignored. As :func:`expmap`."""
+    ops, v, c = prepare(v, c=c)
+    vs = v[..., 1:]
+    z = c * sum_squares(vs)
+    far = safe.arsinh_reach(dtype_of(v)) ** 2
+    vs = vs * ops.where(z > far, ops.sqrt(far / ops.where(z > far, z, ops.ones_like(z))), ops.ones_like(z))
+    return _point(ops, safe.sinhc(ops.minimum(z, far)) * vs, c)
+
+
+def logmap0(y: Array, *, c: Any) -> Array:
+    """Return the logarithm at the origin, a tangent vector with time part 0. As :func:`logmap`."""
+    ops, y, c = prepare(y, c=c)
+    ys = y[..., 1:]
+    space = safe.arsinhc(c * sum_squares(ys)) * ys
+    return ops.concatenate([ops.zeros_like(space[..., :1]), space], axis=-1)
+
+
+def ptransp(x: Array, y: Array, v: Array, *, c: Any) -> Array:
+    r"""Return the parallel transport :math:`v + \frac{c\langle y, v\rangle_L}{1 - c\langle x, y\rangle_L}(x
+    + y)` ([5], eq. 5 ff.).
+
+    Parameters
+    ----------
+    x, y
+        From and to, points, broadcasting, ``(..., d + 1)``.
+    v
+        Tangent vectors at ``x``, ``(..., d + 1)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        Tangent vectors at ``y``, ``(..., d + 1)``; same length.
+    """
+    ops, x, y, v, c = prepare(x, y, v, c=c)
+    xs, ys, vs = x[..., 1:], y[..., 1:], v[..., 1:]
+    ratio = _time(ops, ys, c) / _time(ops, xs, c)
+    product = _dot(ops, vs, ys - ratio * xs)  # <y, v>_L with v_0 = <x_s, v_s>/x_0
+    half = _half_sinh2(ops, xs, ys, c)
+    return _tangent(ops, y, vs + 0.5 * c * product / (1.0 + half) * (xs + ys), c)
+
+
+def ptransp0(y: Array, v: Array, *, c: Any) -> Array:
+    """Return the parallel transport from the origin to ``y``. As :func:`ptransp`."""
+    ops, y, v, c = prepare(y, v, c=c)
+    ys, vs = y[..., 1:], v[..., 1:]
+    time = _time(ops, ys, c)
+    space = vs + c * _dot(ops, ys, vs) / (1.0 + ops.sqrt(c) * time) * ys
+    return _tangent(ops, y, space, c)
+
+
+def retr(x: Array, v: Array, *, c: Any) -> Array:
+    """Return the first-order retraction: add the space parts and lift the sum back. As :func:`expmap`."""
+    ops, x, v, c = prepare(x, v, c=c)
+    return _point(ops, x[..., 1:] + v[..., 1:], c)
+
+
+def proju(x: Array, u: Array, *, c: Any) -> Array:
+    r"""Return the orthogonal projection :math:`u + c\langle x, u\rangle_L x` onto the tangent space ([4],
+    eq. 4 ff.).
+
+    Parameters
+    ----------
+    x
+        Points, ``(..., d + 1)``.
+    u
+        Ambient vectors, ``(..., d + 1)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        Tangent vectors at ``x``, ``(..., d + 1)``.
+    """
+    ops, x, u, c = prepare(x, u, c=c)
+    xs, us = x[..., 1:], u[..., 1:]
+    product = _dot(ops, xs, us) - _time(ops, xs, c) * u[..., :1]
+    return _tangent(ops, x, us + c * product * xs, c)
+
+
+def projx(x: Array, *, c: Any) -> Array:
+    """Return the points with time recomputed from space, space bounded by the dtype's reach. ``(..., d +
+    1)``."""
+    ops, x, c = prepare(x, c=c)
+    return _point(ops, x[..., 1:], c)
+
+
+def egrad2rgrad(x: Array, g: Array, *, c: Any) -> Array:
+    """Return the Riemannian gradient: the sign of time flipped, then :func:`proju` ([4], algorithm 1)."""
+    ops, x, g, c = prepare(x, g, c=c)
+    return proju(x, ops.concatenate([-g[..., :1], g[..., 1:]], axis=-1), c=c)
+
+
+def geodesic(t: Any, x: Array, y: Array, *, c: Any) -> Array:
+    """Return the point at fraction ``t`` of the geodesic from ``x`` (0) to ``y`` (1); ``t`` broadcasts to
+    ``(..., 1)``."""
+    _, x, y, t, c = prepare(x, y, t, c=c)
+    return expmap(x, t * logmap(x, y, c=c), c=c)
+
+
+def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
+    r"""Return the Lorentz centroid :math:`\frac{\sum w_ix_i}{\sqrt c\,|\sum w_ix_i|_L}` ([6], eq. 13).
+
+    The same point as :func:`hyperperturb.manifolds.poincare.midpoint`, whose weights and shapes apply.
+    """
+    ops, x, c = prepare(x, c=c)
+    if weights is None:
+        weights = ops.ones_like(x[..., 0])
+    ops, x, weights, c = prepare(x, weights, c=c)
+    space, w, cw = wide(ops, x[..., 1:]), wide(ops, weights), wide(ops, c)
+    lifted = ops.concatenate([_time(ops, space, cw), space], axis=-1)
+    shared = len(x.shape) == 2 and len(weights.shape) != 1
+    total = ops.matmul(w, lifted) if shared else ops.matmul(w[..., None, :], lifted)[..., 0, :]
+    time, space = total[..., :1], total[..., 1:]
+    mass = ops.sum(w, axis=-1, keepdims=True)
+    # Reverse Cauchy-Schwarz bounds the Lorentz norm of the sum from below by the sum of the weights.
+    length = ops.sqrt(ops.maximum(cw * (ops.square(time) - sum_squares(space)), ops.square(mass)))
+    return _point(ops, narrow(ops, safe.divide(space, length), x), c)
+
+
+def to_poincare(x: Array, *, c: Any) -> Array:
+    r"""Return the points in the ball, :math:`x_s/(1 + \sqrt c\,x_0)` ([4], eq. 11).
+
+    Parameters
+    ----------
+    x
+        Points of the hyperboloid, ``(..., d + 1)``.
+    c
+        Curvature magnitude, positive.
+
+    Returns
+    -------
+    array
+        ``(..., d)``.
+    """
+    ops, x, c = prepare(x, c=c)
+    space = x[..., 1:]
+    from hyperperturb.manifolds.poincare import projx as into_ball
+
+    return into_ball(space / (1.0 + ops.sqrt(c) * _time(ops, space, c)), c=c)

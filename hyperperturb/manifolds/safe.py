@@ -1,0 +1,217 @@
+r"""Safe primitives: the only place in the package's geometry where an epsilon or a clamp is written.
+
+The maps of hyperbolic geometry are compositions of *analytic* functions of :math:`z = c\,|v|^2`, although
+they are usually printed with :math:`\sqrt c\,|v|` in numerator and denominator. Written in ``z`` they need
+no norm, so value and gradient are right at the zero vector and at ``c = 0``; each function here is its
+closed form away from ``z = 0`` and its Taylor series near it. Both branches are computed on arguments that
+are safe for them (the condition is applied to the input, not only to the output), otherwise the unused
+branch would put NaN into the gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hyperperturb.manifolds._backend import dtype_of, narrow, ops_of, wide
+
+# How near the rim a point may lie, as 1 - sqrt(c)|x|. Float32 spacing at 1 is 6e-8, so 1e-6 keeps about
+# four bits of the distance to the rim and reaches sqrt(c) d = 14.5 from the origin; float64 reaches 28.3.
+_BOUNDARY = {"float32": 1e-6, "float64": 1e-12}
+# Largest sqrt(c)|x_space| on the hyperboloid: fourth powers must not overflow.
+_REACH = {"float32": 1e8, "float64": 1e60}
+# Below this z the Taylor series (five terms) is exact to rounding, and above it the closed form's
+# derivative, which loses eps/z, is good to 1e-6 (float32) and 1e-12 (float64).
+_SERIES_BELOW = {"float32": 5e-2, "float64": 1e-3}
+# Beyond this argument tanh equals one in the dtype.
+_TANH_MAX = {"float32": 15.0, "float64": 30.0}
+_ARTANH_MAX = {"float32": 1.0 - 1e-7, "float64": 1.0 - 1e-15}
+
+_TANHC = (1.0, -1 / 3, 2 / 15, -17 / 315, 62 / 2835, -1382 / 155925)
+_ARTANHC = (1.0, 1 / 3, 1 / 5, 1 / 7, 1 / 9, 1 / 11)
+_SINHC = (1.0, 1 / 6, 1 / 120, 1 / 5040, 1 / 362880)
+_ARSINHC = (1.0, -1 / 6, 3 / 40, -5 / 112, 35 / 1152, -63 / 2816)
+_SECH2 = (1.0, -1.0, 2 / 3, -17 / 45, 62 / 315, -1382 / 14175)
+
+
+def boundary_eps(dtype: str) -> float:
+    """Return the least allowed ``1 - sqrt(c)|x|`` of a point of the ball in a dtype.
+
+    Examples
+    --------
+    >>> boundary_eps("float32")
+    1e-06
+    """
+    return _BOUNDARY[dtype]
+
+
+def reach(dtype: str) -> float:
+    """Return the largest allowed ``sqrt(c)|x_space|`` of a point of the hyperboloid in a dtype."""
+    return _REACH[dtype]
+
+
+def arsinh_reach(dtype: str) -> float:
+    """Return the longest step, as ``sqrt(c)|v|``, that is taken on the hyperboloid: further is out of reach
+    anyway."""
+    return float(np.arcsinh(_REACH[dtype]))
+
+
+def _analytic(z: Any, series: Sequence[float], closed: Callable[[Any, Any], Any]) -> Any:
+    """Evaluate a function of z >= 0: Taylor ``series`` near 0, ``closed(ops, sqrt(z))`` elsewhere."""
+    ops = ops_of(z)
+    small = z < _SERIES_BELOW[dtype_of(z)]
+    root = ops.sqrt(ops.where(small, ops.ones_like(z), z))
+    near = ops.where(small, z, ops.zeros_like(z))
+    value = near * series[-1] + series[-2]
+    for coefficient in reversed(series[:-2]):
+        value = value * near + coefficient
+    return ops.where(small, value, closed(ops, root))
+
+
+def tanhc(z: Any) -> Any:
+    r"""Return :math:`\tanh(\sqrt z)/\sqrt z` for ``z >= 0``; 1 at 0.
+
+    Examples
+    --------
+    >>> float(tanhc(np.asarray(0.0)))
+    1.0
+    """
+    return _analytic(z, _TANHC, lambda ops, t: ops.tanh(t) / t)
+
+
+def artanhc(z: Any) -> Any:
+    r"""Return :math:`\operatorname{artanh}(\sqrt z)/\sqrt z` for ``0 <= z < 1``, clamped below 1."""
+    return _analytic(z, _ARTANHC, lambda ops, t: artanh(t) / t)
+
+
+def sinhc(z: Any) -> Any:
+    r"""Return :math:`\sinh(\sqrt z)/\sqrt z` for ``z >= 0``; the caller bounds ``z`` (see :func:`reach`)."""
+    return _analytic(z, _SINHC, lambda ops, t: ops.sinh(t) / t)
+
+
+def arsinhc(z: Any) -> Any:
+    r"""Return :math:`\operatorname{arsinh}(\sqrt z)/\sqrt z` for ``z >= 0``; 1 at 0."""
+    return _analytic(z, _ARSINHC, lambda ops, t: ops.arcsinh(t) / t)
+
+
+def sech2(z: Any) -> Any:
+    r"""Return :math:`1/\cosh^2(\sqrt z) = 1-\tanh^2(\sqrt z)` for ``z >= 0`` without cancellation or
+    overflow."""
+
+    def closed(ops: Any, t: Any) -> Any:
+        decay = ops.exp(-2.0 * ops.minimum(t, 2.0 * _TANH_MAX[dtype_of(t)]))
+        return 4.0 * decay / ops.square(1.0 + decay)
+
+    return _analytic(z, _SECH2, closed)
+
+
+def artanh(x: Any) -> Any:
+    """Return the inverse hyperbolic tangent, with the argument clamped inside (-1, 1).
+
+    Examples
+    --------
+    >>> bool(np.isfinite(artanh(np.asarray(1.0))))
+    True
+    """
+    ops = ops_of(x)
+    bound = _ARTANH_MAX[dtype_of(x)]
+    return ops.arctanh(ops.clip(x, -bound, bound))
+
+
+def arcosh1p(t: Any) -> Any:
+    r"""Return :math:`\operatorname{arcosh}(1+t)` for ``t >= 0``, accurate near ``t = 0``.
+
+    Computed as ``log1p(t + sqrt(t (t + 2)))``; the gradient at ``t = 0``, infinite in truth, is given as 0.
+
+    Examples
+    --------
+    >>> float(arcosh1p(np.asarray(0.0)))
+    0.0
+    """
+    ops = ops_of(t)
+    return ops.log1p(t + sqrt(t * (t + 2.0)))
+
+
+def sqrt(x: Any) -> Any:
+    """Return the square root of ``max(x, 0)``, with the gradient 0 where ``x <= 0``.
+
+    Examples
+    --------
+    >>> sqrt(np.asarray([-1e-9, 0.0, 4.0])).tolist()
+    [0.0, 0.0, 2.0]
+    """
+    ops = ops_of(x)
+    positive = x > 0
+    return ops.where(positive, ops.sqrt(ops.where(positive, x, ops.ones_like(x))), ops.zeros_like(x))
+
+
+def divide(a: Any, b: Any) -> Any:
+    """Return ``a / b``, and 0 (value and gradient) where ``b`` is 0."""
+    ops = ops_of(a, b)
+    good = b != 0
+    return ops.where(good, a / ops.where(good, b, ops.ones_like(b)), ops.zeros_like(a))
+
+
+def sum_squares(x: Any) -> Any:
+    """Return the squared Euclidean norm along the last axis, kept as an axis of length 1."""
+    ops = ops_of(x)
+    return ops.sum(ops.square(x), axis=-1, keepdims=True)
+
+
+def norm(x: Any) -> Any:
+    """Return the Euclidean norm along the last axis (kept), with the gradient 0 at the zero vector.
+
+    Squares underflow: a vector shorter than 1e-19 (float32) or 1e-154 (float64) has norm 0.
+    """
+    return sqrt(sum_squares(x))
+
+
+def gap(x: Any, c: Any) -> Any:
+    """Return ``1 - c|x|²``, the square root of the ball's inverse metric, up to the factor 2; last axis kept.
+
+    The difference cancels near the rim, where everything depends on it: at hyperbolic distance 12 it is
+    2e-5, of which float32 sums would lose a part in 500. It is therefore formed in float64 from the given
+    coordinates, and bounded below by :func:`boundary_eps`.
+
+    Parameters
+    ----------
+    x
+        Points, shape ``(..., d)``.
+    c
+        Curvature magnitude, broadcasting to ``(..., 1)``.
+
+    Returns
+    -------
+    array
+        Shape ``(..., 1)``, in the dtype of ``x``.
+
+    Examples
+    --------
+    >>> gap(np.asarray([[0.6, 0.0]]), np.asarray(1.0)).tolist()
+    [[0.64]]
+    """
+    ops = ops_of(x, c)
+    value = narrow(ops, 1.0 - wide(ops, c) * sum_squares(wide(ops, x)), x)
+    return ops.maximum(value, boundary_eps(dtype_of(x)))
+
+
+def exact_zero(distance2: Any, scale: Any, dtype: str) -> Any:
+    """Return squared distances from a Gram matrix with the rounding noise of coincident points set to 0.
+
+    ``|x|² + |y|² - 2 x·y`` has an error of a few units of rounding of ``|x|² + |y|²``. What lies below that
+    is no information, and its square root would be a visible distance.
+
+    Parameters
+    ----------
+    distance2
+        Squared differences, any sign for those that are noise.
+    scale
+        ``|x|² + |y|²``, broadcasting.
+    dtype
+        The dtype the Gram matrix was formed in.
+    """
+    ops = ops_of(distance2)
+    noise = 8.0 * float(np.finfo(dtype).eps)
+    return ops.where(distance2 > noise * scale, distance2, ops.zeros_like(distance2))
