@@ -1,0 +1,121 @@
+"""The process that trains: ``python -m hyperperturb.runs.worker RUN``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from hyperperturb.errors import HyperPerturbError
+from hyperperturb.runs.directory import RunDirectory
+
+Train = Callable[[RunDirectory], Any]
+
+
+class Cancelled(BaseException):
+    """Raised where the training is when it is told to stop; not an Exception, so that nothing swallows it."""
+
+
+def _train(run: RunDirectory) -> None:
+    # said before the import: TensorFlow takes 13-21 s, and a page must show why nothing moves
+    run.log("loading TensorFlow …")
+    from hyperperturb.models.train import train_run
+
+    train_run(run)
+
+
+def execute(run: RunDirectory, *, train: Train = _train) -> str:
+    """Train a run in this process and leave its status final, whatever happens.
+
+    Parameters
+    ----------
+    run
+        A queued run.
+    train
+        What trains it.
+
+    Returns
+    -------
+    str
+        The final state: ``finished``, ``failed`` or ``cancelled``.
+
+    Raises
+    ------
+    HyperPerturbError
+        When the run is not queued (any more).
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    run.require_queued()
+    previous = signal.signal(signal.SIGTERM, _raise_cancelled)
+    try:
+        try:
+            run.begin()
+            if run.file("cancel").exists():
+                raise Cancelled
+            train(run)
+            if run.status.state != "finished":
+                run.finish()
+        except (Cancelled, KeyboardInterrupt):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the goodbye must be written
+            run.cancelled()
+        except HyperPerturbError as error:
+            _keep_traceback(run)
+            run.fail(str(error))
+        except MemoryError:
+            _keep_traceback(run)
+            run.fail("The memory was not enough. Choose fewer genes or fewer cells in the settings.")
+        except Exception as error:  # noqa: BLE001  the last place where the person who waits can be told
+            _keep_traceback(run)
+            run.fail(
+                f"The training stopped with an unexpected error ({type(error).__name__}: {_one_line(error)})."
+                f" Details are in {run.file('log.txt')}."
+            )
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return run.status.state
+
+
+def _raise_cancelled(signum: int, frame: object) -> None:
+    raise Cancelled
+
+
+def _keep_traceback(run: RunDirectory) -> None:
+    with run.file("log.txt").open("a", encoding="utf-8") as log:
+        log.write(traceback.format_exc())
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else "no message"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train the run whose path is given.
+
+    Parameters
+    ----------
+    arguments
+        The command line without the program's name; ``sys.argv`` when None.
+
+    Returns
+    -------
+    int
+        Exit code: 0 only when the run is finished.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if len(arguments) != 1:
+        print("Usage: python -m hyperperturb.runs.worker RUN", file=sys.stderr)
+        return 2
+    try:
+        state = execute(RunDirectory.open(arguments[0]))
+    except HyperPerturbError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return {"finished": 0, "cancelled": 143}.get(state, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
