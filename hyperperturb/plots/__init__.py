@@ -1,0 +1,44 @@
+"""Functions from results to plotly figures; nothing here knows the web app.
+
+Every function returns a :class:`plotly.graph_objects.Figure` that reads on a light and on a dark page. Public names
+are imported on first use, so that importing this package costs nothing.
+
+>>> from hyperperturb import plots
+>>> plots.theme.UP
+'#D55E00'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_WHERE = {
+    "cells_per_perturbation": "screen",
+    "effect_sizes": "screen",
+    "hub_radius": "evaluation",
+    "loss_curves": "training",
+    "component_curves": "training",
+    "method_scores": "evaluation",
+    "predicted_vs_measured": "effects",
+    "ranked_bars": "effects",
+    "static_disk": "disk",
+    "style": "theme",
+    "volcano": "effects",
+}
+_MODULES = ("disk", "effects", "encode", "evaluation", "screen", "theme", "training")
+
+__all__ = ["disk", "effects", "encode", "evaluation", "screen", "theme", "training", *sorted(_WHERE)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
