@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hyperperturb.data.network import Network, network_from_codes
+from hyperperturb.data.network import Network
+from hyperperturb.data.network_build import network_from_codes
 from hyperperturb.errors import HyperPerturbError
 
 REGULATORS = ("top", "mid", "low", "stress")
