@@ -1,0 +1,26 @@
+"""Everything that is a Keras object: layers, optimizers, initializers. Names are imported on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_LAZY = {
+    "HyperbolicEmbedding": "layers",
+    "RiemannianAdam": "optimizers",
+    "WrappedNormal": "initializers",
+    "manifold_of": "manifold_variable",
+    "set_manifold": "manifold_variable",
+}
+
+__all__ = ["HyperbolicEmbedding", "RiemannianAdam", "WrappedNormal", "manifold_of", "set_manifold"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
