@@ -129,7 +129,7 @@ def colouring(values: pd.Series, *, categorical: bool = False, diverging: bool =
             share[known] = np.log(np.maximum(finite, low) / low) / np.log(high / low)
             ticks = (
                 (0.0, theme.number(low)),
-                (0.5, theme.number(np.sqrt(low * high))),
+                (0.5, theme.number(np.sqrt(low * high), 2)),
                 (1.0, theme.number(high)),
             )
         else:
@@ -154,13 +154,13 @@ def radii(values: pd.Series) -> np.ndarray:
 
     Examples
     --------
-    >>> radii(pd.Series([0.0, 1.0, 4.0])).round(1).tolist()
-    [2.6, 6.4, 12.0]
+    >>> [round(float(r), 1) for r in radii(pd.Series([0.0, 1.0, 4.0]))]
+    [3.2, 6.6, 12.0]
     """
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     numbers = np.where(np.isfinite(numbers), np.maximum(numbers, 0), 0)
     crowd = np.clip(np.log10(max(numbers.size, 1) / 500) / np.log10(40), 0, 1)
-    least, most = 2.6 - 1.2 * crowd, 12.0 - 2.0 * crowd
+    least, most = 3.2 - 1.6 * crowd, 12.0 - 2.0 * crowd
     top = float(numbers.max()) if numbers.size else 0.0
     share = numbers / top if top > 0 else np.full(numbers.size, 0.08)
     return np.sqrt(least**2 + share * (most**2 - least**2)).astype(np.float32)

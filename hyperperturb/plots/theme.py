@@ -1,7 +1,8 @@
 """Colours, numbers and the calm look that every figure shares.
 
-Colour means one thing everywhere: orange is up, blue is down, grey is neither (or "other", or a control); magnitudes are
-viridis; categories are the colour-blind-safe palette of Okabe and Ito (2008). Predicted is solid, measured is outlined.
+Colour means one thing everywhere: orange is up, blue is down, grey is neither (or "other", or a control);
+magnitudes are viridis; categories are the colour-blind-safe palette of Okabe and Ito (2008). Predicted is solid,
+measured is outlined.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def poincare_disk(
     ----------
     genes : pandas.DataFrame
         One row a gene: ``gene``, ``x``, ``y`` (inside the unit disk), the columns named by `color` and `size`, and
-        a centrality (``degree``, else ``pagerank``, ``strength``, ``core``, else `size`) that says which are named first.
+        a centrality that says which are named first (``degree``, else ``pagerank``, ``strength``, ``core``, `size`).
     color : str
         Column that colours the points.
     size : str

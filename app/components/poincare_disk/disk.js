@@ -2,7 +2,7 @@
 
 const VIEWS = new WeakMap(); // one view per place in the page; it outlives Streamlit's reruns
 const REMEMBERED = new Map(); // where a view stood when its page was left
-const NEAREST_ZOOM = 40;
+const NEAREST_ZOOM = 12;
 
 class View {
   constructor(parent, token) {
@@ -133,6 +133,7 @@ class View {
     if (width === this.width && height === this.height && ratio === this.ratio) return;
     Object.assign(this, { width, height, ratio });
     this.stage.style.height = `${height}px`;
+    this.stage.style.setProperty("--edge", `${Math.max(0, (width - height) / 2)}px`);
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
     this.redraw(true);
@@ -180,13 +181,14 @@ class View {
     points.move(this.m);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
-    this.drawSpace(frame);
+    const taken = this.drawSpace(frame);
     const colours = this.colours();
     const chosen = this.selected >= 0;
-    context.globalAlpha = chosen ? 0.16 : 1;
+    context.globalAlpha = chosen ? 0.2 : 1;
     points.draw(context, frame, colours);
     context.globalAlpha = 1;
     const first = [];
+    this.labels.ringed = this.selected;
     if (chosen) {
       this.drawNeighbours(frame, colours);
       first.push(this.selected, ...this.neighbours.map(([i]) => i));
@@ -196,7 +198,7 @@ class View {
       if (!first.includes(this.hovered)) first.unshift(this.hovered);
     }
     const moving = this.pointers.size > 0 || this.animation !== 0;
-    const fading = this.labels.draw(context, frame, first, chosen, moving, this.still);
+    const fading = this.labels.draw(context, frame, taken, first, chosen, moving, this.still);
     const [ax, ay] = trueCentre(this.m);
     drawInset(this.homeButton, ax, ay, Math.hypot(ax, ay) > 0.02 || this.zoom > 1.02);
     const spent = performance.now() - start;
@@ -225,6 +227,7 @@ class View {
     const root = Math.sqrt(this.spec.curvature);
     const step = this.spec.ringStep;
     let last = 0;
+    const numbers = [];
     for (let k = 1; k <= 14; k++) {
       const [x, y, r] = hyperbolicCircle(ax, ay, Math.tanh((root * k * step) / 2));
       const gap = (r - last) * radius;
@@ -252,6 +255,7 @@ class View {
       context.lineWidth = 1;
       context.fillStyle = this.ink(0.6);
       context.fillText(text, cx + lx * radius, cy + ly * radius);
+      numbers.push([cx + lx * radius - 6, cy + ly * radius - 6, cx + lx * radius + 6, cy + ly * radius + 6]);
     }
     // A small cross marks the model's middle.
     const px = cx + ax * radius;
@@ -269,6 +273,7 @@ class View {
     context.strokeStyle = this.ink(0.55);
     context.lineWidth = 1;
     context.stroke();
+    return numbers;
   }
 
   drawNeighbours(frame, colours) {
@@ -411,7 +416,7 @@ class View {
 
   hover(i, x, y) {
     this.canvas.classList.toggle("over", i >= 0);
-    if (i < 0) this.tip.hidden = true;
+    if (i < 0 || (i === this.hovered && this.tip.hidden)) this.tip.hidden = true;
     else {
       const r = Math.min(Math.hypot(this.points.x[i], this.points.y[i]), 1 - 1e-12);
       const distance = (2 * Math.atanh(r)) / Math.sqrt(this.spec.curvature);
@@ -510,7 +515,10 @@ class View {
     if (twice) {
       if (hit >= 0) this.centreOn(hit);
       else this.goHome();
-    } else if (hit >= 0) this.choose(hit);
+    } else if (hit >= 0) {
+      this.tip.hidden = true; // it would cover the names of the neighbours
+      this.choose(hit);
+    }
     else this.clearing = setTimeout(() => this.choose(-1), 360); // unless it becomes a double click
   }
 

@@ -16,6 +16,7 @@ class Labels {
     this.boxes = new Float32Array(4 * 256);
     this.box = new Float32Array(4);
     this.font = "";
+    this.ringed = -1; // its name keeps clear of the ring
   }
 
   fits(boxes, box) {
@@ -31,7 +32,7 @@ class Labels {
     const { points, box } = this;
     const px = frame.cx + points.u[i] * frame.radius;
     const py = frame.cy + points.v[i] * frame.radius;
-    const gap = points.size(i, frame.scale) + 3;
+    const gap = points.size(i, frame.scale) + (i === this.ringed ? 8 : 3);
     const [h, v] = PLACES[place];
     const w = this.width[i];
     const left = h > 0 ? px + gap * h : h < 0 ? px + gap * h - w : px - w / 2;
@@ -68,8 +69,8 @@ class Labels {
     return boxes;
   }
 
-  draw(context, frame, first, only, moving, still) {
-    // `first`: genes whose names come before all others; `only`: no others; `moving`: names that are there stay;
+  draw(context, frame, taken, first, only, moving, still) {
+    // `taken`: boxes of other writing; `first`: genes whose names come before all others; `only`: no others; `moving`: names that are there stay;
     // `still`: no fading. Returns whether names are still fading.
     const { points, wanted, alpha } = this;
     if (this.font !== frame.font) {
@@ -83,6 +84,7 @@ class Labels {
     let boxes = 0;
     // The largest points are not written over, except by their own name's neighbours in a crowd.
     const box = this.box;
+    for (const other of taken) boxes = this.keep(boxes, other, 0);
     for (let k = Math.max(0, points.hubs.length - 40); k < points.hubs.length; k++) {
       const i = points.hubs[k];
       const r = points.size(i, frame.scale) * 0.7;

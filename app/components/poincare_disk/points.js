@@ -68,7 +68,7 @@ class Points {
   size(i, scale) {
     // Points shrink towards the rim as everything does there, though less, so that they stay to be seen.
     const near = 1 - this.u[i] * this.u[i] - this.v[i] * this.v[i];
-    const r = this.radius[i] * scale * (0.4 + 0.6 * near);
+    const r = this.radius[i] * scale * (0.55 + 0.45 * near);
     return r < 0.75 ? 0.75 : r;
   }
 
@@ -89,8 +89,8 @@ class Points {
         const px = cx + u[i] * radius;
         const py = cy + v[i] * radius;
         if (px < -EDGE_OF_VIEW || py < -EDGE_OF_VIEW || px > width + EDGE_OF_VIEW || py > height + EDGE_OF_VIEW) continue;
-        let r = base[i] * scale * (0.4 + 0.6 * (1 - u[i] * u[i] - v[i] * v[i]));
-        if (r < 1.25) {
+        let r = base[i] * scale * (0.55 + 0.45 * (1 - u[i] * u[i] - v[i] * v[i]));
+        if (r < 1) {
           if (r < 0.75) r = 0.75;
           context.rect(px - r, py - r, r + r, r + r);
         } else {
