@@ -5,7 +5,8 @@ A hierarchical, scale-free, signed regulatory network; its steady state after kn
 the noise-free effects come with the cells.
 
 Counts are negative binomial with a mean of library size times the cell's expression fractions; library sizes are
-log-normal; batches shift each gene a little. Zeros come from the low depth alone.
+log-normal; batches shift each gene a little. Regulators differ in activity from cell to cell, so that the genes they
+regulate vary together in the controls. Zeros come from the low depth alone.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _CONTROL_FRACTION = 0.12
 _MEDIAN_DEPTH = 2000.0
 _DEPTH_SPREAD = 0.35
 _BATCH_SPREAD = 0.08
+_DISPERSION = 0.08
+_ACTIVITY_SPREAD = 0.35  # of the logarithm of a regulator's activity, from cell to cell
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,15 @@ def simulate_screen(
     base = rng.normal(0.0, 1.1, n_genes)
     # what a regulator does can only be seen if it is expressed at all
     base[regulation.role != "target"] = rng.normal(0.3, 0.6, int((regulation.role != "target").sum()))
-    dispersion = np.exp(rng.normal(np.log(0.2), 0.4, n_genes))
+    dispersion = np.exp(rng.normal(np.log(_DISPERSION), 0.4, n_genes))
     batch_shift = rng.normal(0.0, _BATCH_SPREAD, (n_batches, n_genes))
     batch_depth = np.exp(rng.normal(0.0, 0.1, n_batches))
     logits = base + state  # (guides, genes)
     adata = _draw_cells(rng, regulation, guides, logits, dispersion, batch_shift, batch_depth, n_cells)
     adata.uns["simulation"] = {"seed": seed, "control": CONTROL}
-    effects = _true_effects(adata, regulation, guides, logits, dispersion, batch_shift, batch_depth)
+    # gamma noise times log-normal noise of the regulators: the variances of independent factors multiply
+    overall = (1.0 + dispersion) * np.exp(_response(regulation)[1]) - 1.0
+    effects = _true_effects(adata, regulation, guides, logits, overall, batch_shift, batch_depth)
     return SimulatedScreen(adata=adata, network=regulation.network(), true_effects=effects, seed=seed)
 
 
@@ -200,6 +205,15 @@ def _left(guides: list[_Guide], n_genes: int) -> np.ndarray:
     return left
 
 
+def _response(regulation: Regulation) -> tuple[np.ndarray, np.ndarray]:
+    """What the regulators' activity in one cell does to log expression, ``(regulators, genes)``, and its variance."""
+    regulators = np.flatnonzero(np.isin(regulation.role, REGULATORS))
+    response = regulation.weight[regulators].copy()
+    response[np.arange(regulators.size), regulators] += 1.0
+    response *= _ACTIVITY_SPREAD
+    return response, (response**2).sum(axis=0)
+
+
 def _draw_cells(
     rng: np.random.Generator,
     regulation: Regulation,
@@ -228,10 +242,13 @@ def _draw_cells(
     guide_of_cell = rng.permutation(guide_of_cell)
     batch = rng.integers(len(batch_shift), size=n_cells)
     depth = np.exp(rng.normal(np.log(_MEDIAN_DEPTH), _DEPTH_SPREAD, n_cells)) * batch_depth[batch]
+    response, variance = _response(regulation)
     blocks = []
     for start in range(0, n_cells, 2000):
         part = slice(start, start + 2000)
-        mean = np.exp(logits[guide_of_cell[part]] + batch_shift[batch[part]])
+        state = logits[guide_of_cell[part]] + batch_shift[batch[part]]
+        activity = rng.normal(size=(state.shape[0], response.shape[0]))
+        mean = np.exp(state + activity @ response - variance / 2.0)
         mean *= (depth[part] / mean.sum(axis=1))[:, None]
         rate = rng.gamma(1.0 / dispersion, mean * dispersion)
         blocks.append(sparse.csr_matrix(rng.poisson(rate).astype(np.float32)))
