@@ -1,0 +1,31 @@
+"""The entry of the web app: ``streamlit run app/Home.py``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:  # Streamlit puts only this file's folder on the path
+    sys.path.insert(0, str(ROOT))
+
+import streamlit as st  # noqa: E402
+
+from app.ui import style  # noqa: E402
+from app.ui.frame import complaints, guard  # noqa: E402
+from app.ui.routes import navigation  # noqa: E402
+from app.ui.sidebar import foot  # noqa: E402
+from app.ui.state import current, sync  # noqa: E402
+
+st.set_page_config(page_title="HyperPerturb", page_icon=style.ICON, layout="wide")
+chosen, page_key = navigation()
+st.session_state["page_key"] = page_key
+style.apply()
+with guard():
+    sync(page_key)
+    now = current()
+    complaints(now.complaints)
+    chosen.run()
+with guard():
+    # Last, so that what the page has just changed is told here at once.
+    foot(current())

@@ -1,0 +1,125 @@
+"""Results that are kept between clicks, keyed by the files they come from and the files' modification times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from hyperperturb.errors import HyperPerturbError
+
+if TYPE_CHECKING:
+    from hyperperturb.data.effects import Effects
+    from hyperperturb.data.network import Coverage, Network
+    from hyperperturb.models.inference import HyperPerturbInference
+    from hyperperturb.runs.datasets import Dataset
+    from hyperperturb.runs.directory import RunDirectory
+    from hyperperturb.runs.workspace import Workspace
+
+
+def stamp(*paths: Path | None) -> tuple[tuple[str, int, int], ...]:
+    """Path, modification time and size of each file that exists: the key of everything that is read from it."""
+    marks = []
+    for path in paths:
+        if path is not None and Path(path).exists():
+            status = Path(path).stat()
+            marks.append((str(path), status.st_mtime_ns, status.st_size))
+    return tuple(marks)
+
+
+def datasets(workspace: Workspace) -> list[Dataset]:
+    """All registered datasets."""
+    from hyperperturb.runs.datasets import list_datasets
+
+    return list_datasets(workspace)
+
+
+def runs(workspace: Workspace) -> list[RunDirectory]:
+    """All runs, newest first."""
+    from hyperperturb.runs.directory import list_runs
+
+    return list_runs(workspace.runs_dir)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The little that lists and the sidebar say about a run."""
+
+    name: str
+    title: str
+    dataset: str | None
+    verdict: str
+    ahead: bool | None
+    seconds: float | None
+
+
+def run_facts(run: RunDirectory) -> RunFacts:
+    """Title, dataset and verdict of a run; re-read only when its files change."""
+    return _run_facts(
+        run, stamp(run.path / "config.json", run.path / "metrics.json", run.path / "status.json")
+    )
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def _run_facts(_run: RunDirectory, key: tuple) -> RunFacts:
+    verdict, ahead, seconds = "", None, None
+    if _run.usable:
+        metrics = _run.metrics()
+        verdict, ahead = str(metrics.get("verdict", "")), metrics.get("ahead")
+        status = _run.status
+        if status.started and status.updated:
+            seconds = (status.updated - status.started).total_seconds()
+    config = _run.config
+    return RunFacts(_run.name, config.title or _run.name, config.dataset, verdict, ahead, seconds)
+
+
+def inference(run: RunDirectory) -> HyperPerturbInference:
+    """The run, ready to be asked; shared by all sessions, read only."""
+    return _inference(str(run.path), stamp(run.path / "arrays.npz", run.path / "status.json"))
+
+
+@st.cache_resource(max_entries=3, show_spinner="Opening the model")
+def _inference(path: str, key: tuple) -> HyperPerturbInference:
+    from hyperperturb.models.inference import HyperPerturbInference
+
+    return HyperPerturbInference(path)
+
+
+def effects(workspace: Workspace, dataset: Dataset) -> Effects:
+    """The effects of a confirmed dataset."""
+    return _effects(workspace, dataset.name, dataset.model_dump_json())
+
+
+@st.cache_resource(max_entries=3, show_spinner="Reading the effects")
+def _effects(_workspace: Workspace, name: str, key: str) -> Effects:
+    from hyperperturb.runs.datasets import load_effects
+
+    return load_effects(_workspace, name)
+
+
+def network(path: Path, *, info: Path | None = None, kind: str = "auto") -> Network:
+    """A network file, read and checked."""
+    return _network(str(path), str(info) if info else None, kind, stamp(path, info))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the network")
+def _network(path: str, info: str | None, kind: str, key: tuple) -> Network:
+    from hyperperturb.data.network import read_network
+
+    if not key:
+        raise HyperPerturbError(f"There is no file '{path}' on the server.", hint="Check the path.")
+    return read_network(Path(path), info=Path(info) if info else None, kind=kind)
+
+
+def coverage(path: Path, workspace: Workspace, dataset: Dataset) -> Coverage:
+    """How much of the dataset a network knows."""
+    return _coverage(workspace, dataset, str(path), (stamp(path), dataset.model_dump_json()))
+
+
+@st.cache_data(max_entries=64, show_spinner="Comparing the network with the screen")
+def _coverage(_workspace: Workspace, _dataset: Dataset, path: str, key: tuple) -> Coverage:
+    from hyperperturb.data.network import coverage as measure
+
+    return measure(network(Path(path)), effects(_workspace, _dataset))

@@ -1,0 +1,110 @@
+"""The frame of every page: question, lead, failures as sentences, empty states that lead on."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import streamlit as st
+
+from app.ui.routes import page as route_page
+from app.ui.text import plain
+from hyperperturb.errors import HyperPerturbError
+from hyperperturb.runs.workspace import Workspace
+
+_LOGGER = logging.getLogger("hyperperturb.app")
+
+
+def question(title: str, lead: str = "") -> None:
+    """The title of the page, which is the question it answers, and one quiet sentence under it."""
+    st.title(title, anchor=False)
+    if lead:
+        st.markdown(f":gray[{lead}]")
+
+
+def log_path() -> Path:
+    """Where unexpected errors are written."""
+    return Workspace().root / "data" / "app.log"
+
+
+def _log(error: Exception) -> str:
+    """Write an unexpected error with its traceback to the log file; returns the number of the entry."""
+    entry = uuid.uuid4().hex[:6]
+    path = log_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(path, maxBytes=2_000_000, backupCount=2, encoding="utf-8")
+    except OSError:  # a full or read-only disk must not turn one failure into two
+        _LOGGER.exception("entry %s", entry)
+        return entry
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    _LOGGER.addHandler(handler)
+    try:
+        _LOGGER.error("entry %s", entry, exc_info=error)
+    finally:
+        _LOGGER.removeHandler(handler)
+        handler.close()
+    return entry
+
+
+def sentence(error: Exception) -> str:
+    """What a person reads about an error: its own sentence, or where the details of an unexpected one are."""
+    if isinstance(error, HyperPerturbError):
+        return plain(error)
+    if isinstance(error, MemoryError):
+        return "The server ran out of memory on this step. Close other work on it, or use a smaller file."
+    if isinstance(error, OSError) and error.errno == 28:
+        return "The server's disk is full, so nothing was saved. Free some space and try again."
+    entry = _log(error)
+    return (
+        f"Something unexpected went wrong here; your data are unchanged. The details are entry `{entry}` in "
+        f"`{log_path()}` on the server."
+    )
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Show what goes wrong inside as a sentence, never as a traceback.
+
+    Streamlit's own control flow (rerun, stop, switch of page) passes through, as it does not derive from `Exception`.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the last line of defence of a page
+        st.error(sentence(error), icon=None)
+
+
+def complaints(found: tuple[str, ...]) -> None:
+    """Quiet notes about names in the address that do not exist."""
+    for line in found:
+        st.warning(plain(line))
+
+
+def go(page_key: str, label: str, *, key: str, primary: bool = False, **params: str) -> None:
+    """A button that leads to another page."""
+    if st.button(label, key=key, type="primary" if primary else "secondary"):
+        st.switch_page(route_page(page_key), query_params=params or None)
+
+
+def empty_state(title: str, why: str, *, to: str, label: str, key: str) -> None:
+    """What a page shows when there is nothing to show yet: why, and the one step that changes it."""
+    with st.container(border=True, key=f"empty_{key}"):
+        st.subheader(title, anchor=False)
+        st.markdown(f":gray[{why}]")
+        go(to, label, key=f"{key}_go", primary=True)
+
+
+def section(title: str, *, help: str | None = None) -> None:  # noqa: A002 - Streamlit's own word
+    """A heading inside a page."""
+    st.markdown(f"#### {title}", help=help)
+
+
+def facts(values: list[tuple[str, str, str | None]]) -> None:
+    """A row of figures: label, value, help."""
+    with st.container(horizontal=True, gap="medium", key=None):
+        for label, value, help_text in values:
+            st.metric(label, value, help=help_text, width="content")

@@ -1,0 +1,113 @@
+"""A dataset at a glance: figures, cells per perturbation, sizes of the effects, what to repair."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app.ui import cache
+from app.ui.frame import facts, section
+from app.ui.text import GLOSSARY, count, plain, plural
+from hyperperturb.data.screen import Repair, ScreenReport
+from hyperperturb.runs.datasets import Dataset
+from hyperperturb.runs.workspace import Workspace
+
+SEVERITY = {"error": "Must be mended", "warning": "Worth knowing", "note": "Note"}
+
+
+def show(workspace: Workspace, dataset: Dataset) -> None:
+    """Draw the overview of `dataset`."""
+    report = dataset.report
+    if not dataset.available and dataset.kind == "screen":
+        st.warning(f"The file {plain(dataset.source)} is no longer there. Put it back, or register it anew.")
+    if dataset.confirmed:
+        effects = cache.effects(workspace, dataset)
+        _figures(report, len(effects.perturbations), len(effects.genes), effects.n_control_cells)
+    elif report is not None:
+        labels = cells_per_label(report, report.proposal.column) if report.proposal else {}
+        control = report.proposal.label if report.proposal else None
+        _figures(
+            report, len([x for x in labels if x != control]), report.n_genes, labels.get(control or "", 0)
+        )
+    _pictures(workspace, dataset)
+    if report is not None:
+        repairs(report.repairs)
+        with st.expander("What is in the file"):
+            st.dataframe(_inside(report), hide_index=True, width="stretch")
+
+
+def _figures(report: ScreenReport | None, n_perturbations: int, n_genes: int, n_controls: int) -> None:
+    values = [
+        ("Perturbations", count(n_perturbations), GLOSSARY["perturbation"]),
+        ("Response genes", count(n_genes), GLOSSARY["response genes"]),
+    ]
+    if report is not None:
+        values = [("Cells", count(report.n_cells), GLOSSARY["screen"]), *values]
+    if n_controls:
+        values.append(("Control cells", count(n_controls), GLOSSARY["control"]))
+    facts(values)
+
+
+def _pictures(workspace: Workspace, dataset: Dataset) -> None:
+    from hyperperturb.plots.screen import cells_per_perturbation, effect_sizes
+
+    report = dataset.report
+    if dataset.confirmed:
+        effects = cache.effects(workspace, dataset)
+        left, right = st.columns(2, gap="medium")
+        if (effects.n_cells > 0).any():
+            with left:
+                section("Cells per perturbation")
+                st.plotly_chart(cells_per_perturbation(effects), key="plot_cells")
+        else:
+            right = st.container()
+        with right:
+            section("Sizes of the effects", help=GLOSSARY["effect"])
+            st.plotly_chart(effect_sizes(effects), key="plot_sizes")
+    elif report is not None and report.proposal is not None:
+        section("Cells per label")
+        labels = cells_per_label(report, report.proposal.column)
+        frame = pd.DataFrame({"label": list(labels), "cells": list(labels.values())})
+        st.dataframe(
+            frame.sort_values("cells", ascending=False),
+            hide_index=True,
+            height=280,
+            column_config={
+                "cells": st.column_config.ProgressColumn(
+                    "cells", format="localized", min_value=0, max_value=int(frame["cells"].max())
+                )
+            },
+        )
+        st.caption("Effect sizes appear here once the controls are confirmed.")
+
+
+def cells_per_label(report: ScreenReport, column: str) -> dict[str, int]:
+    """Label to number of cells in a column of the screen."""
+    return report.label_columns.get(column, {})
+
+
+def repairs(found: tuple[Repair, ...]) -> None:
+    """The repair list: what, where, why it matters, and what mends it."""
+    section("Repair list", help="What stands out in the file, why it matters, and what mends it.")
+    if not found:
+        st.markdown(":gray[Nothing to repair.]")
+        return
+    st.caption(plural(len(found), "entry", "entries"))
+    for repair in found:
+        with st.expander(
+            f"**{SEVERITY[repair.severity]}** · {plain(repair.what)}", expanded=repair.severity == "error"
+        ):
+            st.markdown(f"**Where** {plain(repair.where)}  \n**Why it matters** {plain(repair.why)}")
+            st.code(repair.mend, language="python", wrap_lines=True)
+
+
+def _inside(report: ScreenReport) -> pd.DataFrame:
+    storage = {"csr": "sparse, by cell", "csc": "sparse, by gene", "dense": "dense"}
+    rows = [
+        ("Values", f"{report.values}, from {'X' if report.layer is None else f'the layer {report.layer}'}"),
+        ("Storage", storage.get(report.storage, report.storage)),
+        ("Cells by genes", f"{count(report.n_cells)} × {count(report.n_genes)}"),
+        ("Columns of obs", ", ".join(report.obs_columns) or "none"),
+        ("Batches", report.batch_column or "no column recognised"),
+    ]
+    return pd.DataFrame(rows, columns=["what", "in this file"])

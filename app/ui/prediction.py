@@ -1,0 +1,147 @@
+"""Showing a prediction: support before numbers, the pictures, the table, the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app.ui.frame import facts, section
+from app.ui.state import select
+from app.ui.text import GLOSSARY, count, number, plain
+from hyperperturb.errors import HyperPerturbError
+
+if TYPE_CHECKING:
+    from hyperperturb.models.inference import EffectPrediction, HyperPerturbInference, Support
+
+LEVELS = {
+    "measured": ("Measured", "primary"),
+    "supported": ("Supported", "primary"),
+    "weak": ("Weak support", "gray"),
+    "none": ("No support", "gray"),
+}
+
+
+def support_line(support: Support) -> None:
+    """How much ground the answer stands on, in a word and a sentence."""
+    word, colour = LEVELS[support.level]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="support"):
+        st.badge(word, color=colour, help=GLOSSARY["support"])
+        st.markdown(plain(support.why))
+
+
+def not_ahead(inference: HyperPerturbInference) -> None:
+    """The quiet line beside every prediction of a model that is not ahead of the baselines."""
+    if not inference.ahead:
+        st.caption(f"This model is not ahead of the baselines on this dataset. {plain(inference.verdict)}")
+
+
+def refusal_reason(error: Exception) -> str:
+    """The sentence of a refusal, as Markdown."""
+    return plain(error if isinstance(error, HyperPerturbError) else "The model cannot answer for this gene.")
+
+
+def refusal(error: HyperPerturbError, genes: list[str]) -> None:
+    """Why there is no number, and the nearest supported genes as buttons."""
+    with st.container(key="refused", border=True):
+        st.markdown(f"**No prediction.** {refusal_reason(error)}")
+        nearest = [str(name) for name in getattr(error, "nearest", ())]
+        if nearest:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown("Ask instead about", width="content")
+                for name in nearest[:6]:
+                    st.button(plain(name), key=f"instead_{name}", on_click=select, kwargs={"genes": [name]})
+        if len(genes) > 1:
+            st.caption("Or take the gene out of the question.")
+
+
+def show(inference: HyperPerturbInference, prediction: EffectPrediction) -> None:
+    """The prediction in figures, pictures and a table."""
+    from hyperperturb.plots.effects import predicted_vs_measured, ranked_bars, volcano
+
+    table = prediction.table
+    has_measured = bool(table["measured"].notna().any())
+    _figures(prediction, has_measured)
+    left, right = st.columns(2, gap="large")
+    with left:
+        section("Effect against certainty", help=GLOSSARY["effect"] + " " + GLOSSARY["standard error"])
+        st.plotly_chart(volcano(table), key="volcano", theme=None)
+    with right:
+        section("Largest effects")
+        st.plotly_chart(ranked_bars(table, n=20), key="bars", theme=None)
+    if has_measured:
+        left, right = st.columns(2, gap="large")
+        with left:
+            section("Predicted against measured")
+            st.plotly_chart(predicted_vs_measured(table), key="against", theme=None)
+        with right:
+            _table(prediction)
+    else:
+        _table(prediction)
+
+
+def correlation(table: pd.DataFrame, targets: tuple[str, ...]) -> float:
+    """Correlation of predicted and measured effect over the genes that were not themselves perturbed."""
+    both = table[table["measured"].notna() & table["effect"].notna() & ~table["gene"].isin(targets)]
+    if len(both) < 3 or both["measured"].std() == 0 or both["effect"].std() == 0:
+        return float("nan")
+    return float(np.corrcoef(both["effect"], both["measured"])[0, 1])
+
+
+def _figures(prediction: EffectPrediction, has_measured: bool) -> None:
+    table = prediction.table
+    certain = table["effect"].abs() > 2 * table["standard_error"]
+    values = [
+        ("Strength", number(prediction.strength), GLOSSARY["strength"]),
+        (
+            "Up",
+            count(int((certain & (table["effect"] > 0)).sum())),
+            "Genes predicted up by more than two standard errors.",
+        ),
+        (
+            "Down",
+            count(int((certain & (table["effect"] < 0)).sum())),
+            "Genes predicted down by more than two standard errors.",
+        ),
+    ]
+    if has_measured:
+        values.append(
+            (
+                "Correlation with measured",
+                number(correlation(table, tuple(prediction.targets))),
+                "Over the response genes, without the perturbed genes themselves. The model has seen this "
+                "measurement unless the perturbation was left out of its training.",
+            )
+        )
+    facts(values)
+
+
+def _table(prediction: EffectPrediction) -> None:
+    section("All response genes")
+    table = prediction.table
+    shown = table.reindex(table["effect"].abs().sort_values(ascending=False, kind="stable").index)
+    shown = shown.dropna(axis=1, how="all")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height=380,
+        column_config={
+            "gene": "gene",
+            "effect": st.column_config.NumberColumn("effect (ln)", format="%.3g", help=GLOSSARY["effect"]),
+            "standard_error": st.column_config.NumberColumn(
+                "± standard error", format="%.3g", help=GLOSSARY["standard error"]
+            ),
+            "measured": st.column_config.NumberColumn("measured (ln)", format="%.3g"),
+            "measured_standard_error": st.column_config.NumberColumn("± measured", format="%.3g"),
+        },
+    )
+    st.download_button(
+        "Download as CSV",
+        data=lambda: table.to_csv(index=False).encode(),
+        file_name=f"effects-{'_'.join(prediction.targets)}.csv",
+        mime="text/csv",
+        key="download_prediction",
+        on_click="ignore",
+    )

@@ -1,0 +1,58 @@
+"""The pages of the app: one place that knows their files, titles, addresses and order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+PAGES_DIR = Path(__file__).resolve().parents[2] / "pages"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One page: its file in ``pages/``, the name in the sidebar, its address, its section, what its address carries."""
+
+    file: str
+    title: str
+    url_path: str
+    section: str
+    carries: tuple[str, ...]
+    icon: str
+
+
+ROUTES: dict[str, Route] = {
+    "home": Route("home.py", "Home", "home", "", ("dataset", "run"), ":material/home:"),
+    "data": Route("datasets.py", "Data", "data", "", ("dataset",), ":material/dataset:"),
+    "controls": Route("controls.py", "Controls", "controls", "", ("dataset",), ":material/rule:"),
+    "train": Route("train.py", "Train", "train", "", ("dataset", "run"), ":material/monitoring:"),
+    "disk": Route("disk.py", "Poincaré disk", "disk", "Explore", ("run", "gene"), ":material/bubble_chart:"),
+    "predict": Route(
+        "predict.py", "Predict", "predict", "Ask", ("run", "genes", "view"), ":material/science:"
+    ),
+}
+
+
+def page(key: str):
+    """The Streamlit page called `key` (a key of `ROUTES`)."""
+    route = ROUTES[key]
+    return st.Page(
+        PAGES_DIR / route.file,
+        title=route.title,
+        icon=route.icon,
+        url_path=route.url_path,
+        default=key == "home",
+    )
+
+
+def navigation():
+    """The sidebar in the order of work; returns the page to run and its key."""
+    sections: dict[str, list] = {}
+    by_path = {}
+    for key, route in ROUTES.items():
+        entry = page(key)
+        sections.setdefault(route.section, []).append(entry)
+        by_path[entry.url_path] = key
+    chosen = st.navigation(sections)
+    return chosen, by_path[chosen.url_path]

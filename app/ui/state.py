@@ -1,0 +1,161 @@
+"""What is chosen: dataset, run and genes, in the address and in the session.
+
+The address wins where it names something, so that a shared or reloaded address opens the same view; what it does
+not name comes from the session, and is written back into the address. Widgets change the selection only
+through `select`, which writes both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from app.ui import cache
+from app.ui.routes import ROUTES
+from hyperperturb.errors import HyperPerturbError
+from hyperperturb.runs.datasets import Dataset
+from hyperperturb.runs.directory import RunDirectory
+from hyperperturb.runs.workspace import Workspace
+
+NAMES = ("dataset", "run", "gene", "genes", "view")
+_PREFIX = "chosen_"
+
+
+def _get(name: str) -> str:
+    return st.session_state.get(_PREFIX + name, "")
+
+
+def sync(page_key: str) -> None:
+    """Bring address and session into line at the start of a script run of the page `page_key`."""
+    carried = ROUTES[page_key].carries
+    asked = {name: st.query_params[name] for name in NAMES if name in st.query_params}
+    if asked.get("dataset", _get("dataset")) != _get("dataset") and "run" not in asked:
+        st.session_state[_PREFIX + "run"] = ""  # the run of another dataset
+    if asked.get("run", _get("run")) != _get("run") and "dataset" not in asked:
+        st.session_state[_PREFIX + "dataset"] = ""  # the run names its own
+    for name in NAMES:
+        if name in st.query_params:
+            st.session_state[_PREFIX + name] = st.query_params[name]
+        elif name in carried and _get(name):
+            st.query_params[name] = _get(name)
+        if name not in carried and name in st.query_params:
+            del st.query_params[name]
+
+
+def select(
+    *,
+    dataset: str | None = None,
+    run: str | None = None,
+    gene: str | None = None,
+    genes: Sequence[str] | None = None,
+    view: str | None = None,
+) -> None:
+    """Choose a dataset, a run, a gene of the disk, or the genes of the question; an empty one takes the choice back.
+
+    A new dataset takes the run back unless one is given with it. `gene` also becomes the question of Predict.
+    """
+    if dataset is not None and dataset != _get("dataset") and run is None:
+        run = ""
+    if gene is not None and genes is None and gene:
+        _write("genes", gene)
+    values = {"dataset": dataset, "run": run, "gene": gene, "view": view}
+    values["genes"] = None if genes is None else ",".join(genes)
+    for name, value in values.items():
+        if value is not None:
+            _write(name, value)
+
+
+def _write(name: str, value: str) -> None:
+    st.session_state[_PREFIX + name] = value
+    if value and name in ROUTES[st.session_state.get("page_key", "home")].carries:
+        st.query_params[name] = value
+    elif name in st.query_params:
+        del st.query_params[name]
+
+
+def chosen_gene() -> str:
+    """The gene selected in the disk, or an empty string."""
+    return _get("gene")
+
+
+def chosen_genes() -> list[str]:
+    """The genes of the question on the Predict page."""
+    return [gene for gene in (part.strip() for part in _get("genes").split(",")) if gene]
+
+
+def chosen_view() -> str:
+    """The view of the Predict page: ``"genes"`` or ``"cells"``."""
+    return "cells" if _get("view") == "cells" else "genes"
+
+
+@dataclass(frozen=True)
+class Current:
+    """What the pages work on now.
+
+    `run` is the usable run that Explore and Ask work with; `shown_run` the one that Train shows, which may be
+    running or failed.
+    """
+
+    workspace: Workspace
+    datasets: tuple[Dataset, ...]
+    dataset: Dataset | None
+    runs: tuple[RunDirectory, ...]
+    run: RunDirectory | None
+    shown_run: RunDirectory | None
+    complaints: tuple[str, ...] = field(default=())
+
+    @property
+    def runs_of_dataset(self) -> tuple[RunDirectory, ...]:
+        """The runs that were trained on the chosen dataset, newest first."""
+        if self.dataset is None:
+            return self.runs
+        return tuple(run for run in self.runs if cache.run_facts(run).dataset == self.dataset.name)
+
+    @property
+    def active(self) -> tuple[RunDirectory, ...]:
+        """The runs that are waiting or training now."""
+        return tuple(run for run in self.runs if run.status.state in ("queued", "running"))
+
+
+def current() -> Current:
+    """Look up the selection; a name that no longer exists is dropped and told in `complaints`."""
+    workspace = Workspace()
+    complaints: list[str] = []
+    datasets = tuple(cache.datasets(workspace))
+    runs = tuple(cache.runs(workspace))
+    by_name = {entry.name: entry for entry in datasets}
+
+    run = None
+    wanted_run = _get("run")
+    if wanted_run:
+        run = next((entry for entry in runs if entry.name == wanted_run), None)
+        if run is None:
+            complaints.append(f"There is no run called “{wanted_run}” here; it may have been deleted.")
+            select(run="")
+
+    wanted = _get("dataset")
+    if wanted and wanted not in by_name:
+        complaints.append(f"There is no dataset called “{wanted}” here; it may have been deleted.")
+        select(dataset="", run=run.name if run else "")
+        wanted = ""
+    if not wanted and run is not None:
+        wanted = cache.run_facts(run).dataset or ""
+    dataset = by_name.get(wanted)
+    if dataset is None and run is None and datasets:
+        dataset = max(datasets, key=lambda entry: entry.created)
+
+    candidates = [r for r in runs if dataset is None or cache.run_facts(r).dataset == dataset.name]
+    shown = run or next((entry for entry in candidates if entry.status.state in ("queued", "running")), None)
+    if not usable(run):
+        run = next((entry for entry in candidates if entry.usable), None)
+    return Current(workspace, datasets, dataset, runs, run, shown or run, tuple(complaints))
+
+
+def usable(run: RunDirectory | None) -> bool:
+    """Whether `run` is there and finished."""
+    try:
+        return run is not None and run.usable
+    except (HyperPerturbError, OSError):
+        return False

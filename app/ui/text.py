@@ -1,0 +1,124 @@
+"""Words and numbers as people read them: three significant digits, thin spaces, plurals, the glossary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+THIN = "\u202f"  # a narrow space that does not break: 20 729 stays on one line
+
+MODES = {
+    "knockout": "Knockout (the gene is cut)",
+    "knockdown": "Knockdown (the gene is turned down)",
+    "activation": "Activation (the gene is turned up)",
+}
+HAPPENS = {"knockout": "goes", "knockdown": "is turned down", "activation": "is turned up"}
+HAPPENS_PLURAL = {"knockout": "go", "knockdown": "are turned down", "activation": "are turned up"}
+
+GLOSSARY = {
+    "screen": "Cells by genes, with one label per cell that says which gene was perturbed in it.",
+    "perturbation": "What was done to a cell: one or more target genes knocked out, turned down or turned up.",
+    "control": "The cells without an effective intervention. Every effect is measured against them.",
+    "effect": "Mean of log(1 + counts per 10 000) over the perturbed cells minus the same over the control cells, "
+    "in natural-log units: +0.69 is twice as much, −0.69 half.",
+    "response genes": "The measured genes that effects are predicted for.",
+    "universe": "The response genes, the perturbed genes and the network genes that connect them.",
+    "network": "A weighted graph of genes: which genes work together. It carries what is known beyond this screen.",
+    "support": "How much the data and the network say about a gene. Without support there is no prediction.",
+    "baseline": "What a trivial predictor reaches, such as the mean effect of the other perturbations.",
+    "run": "One training, with all that is needed to use it, judge it and repeat it.",
+    "strength": "The length of the predicted effect over all response genes.",
+    "mode": "What the intervention does to its target gene.",
+    "standard error": "How uncertain the value is: about two thirds of repeats fall within one standard error.",
+    "centrality": "How much of the network passes through a gene; hubs have many and strong neighbours.",
+    "radius": "Hyperbolic distance from the middle of the disk. Hubs sit near 0, the periphery far out.",
+    "community": "A group of genes with more links among themselves than to the rest of the network.",
+    "curvature": "How strongly the space is bent. More curvature leaves more room towards the rim.",
+}
+
+
+def count(value: int | float | None) -> str:
+    """A whole number with thin spaces in its thousands; a dash for a missing one."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    return f"{round(value):,}".replace(",", THIN)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A measured number with `digits` significant digits, a true minus sign and thin spaces."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    if exponent < -4 or exponent > 8:
+        mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+        return f"{mantissa} × 10^{int(power)}".replace("-", "−")
+    decimals = max(digits - 1 - exponent, 0)
+    rounded = round(value, digits - 1 - exponent)
+    return f"{rounded:,.{decimals}f}".replace(",", THIN).replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """As `number`, with the plus sign written."""
+    text = number(value, digits)
+    return f"+{text}" if value is not None and math.isfinite(value) and value > 0 else text
+
+
+def plural(value: int, singular: str, more: str | None = None) -> str:
+    """A count with its noun: '1 gene', '2 386 cells'."""
+    return f"{count(value)} {singular if value == 1 else more or singular + 's'}"
+
+
+def listing(items: Iterable[str], *, last: str = "and", limit: int = 6) -> str:
+    """Names in a sentence: 'A', 'A and B', 'A, B and C', 'A, B, C and 12 more'."""
+    names = list(items)
+    if len(names) > limit:
+        names = [*names[: limit - 1], f"{count(len(names) - limit + 1)} more"]
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def italic(genes: Sequence[str]) -> list[str]:
+    """Gene symbols as Markdown italics, with the characters that Markdown reads escaped."""
+    return [f"*{plain(gene)}*" for gene in genes]
+
+
+def plain(text: object) -> str:
+    """`text` as Markdown that shows exactly these characters."""
+    return "".join(
+        f"\\{sign}" if sign in r"\`*_{}[]()<>#+-.!|~$:&" else sign for sign in " ".join(str(text).split())
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """A time to wait, coarsely: 'a few seconds', '40 s', '3 min', '2 h'."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    if seconds < 5:
+        return "a few seconds"
+    if seconds < 90:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def when(moment: datetime) -> str:
+    """A moment in the reader's own (server) time: 'today, 14:05' or '3 Nov 2025, 14:05'."""
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    local = moment.astimezone()
+    if local.date() == datetime.now().astimezone().date():
+        return f"today, {local:%H:%M}"
+    return f"{local.day} {local:%b %Y, %H:%M}"
+
+
+def size(n_bytes: float) -> str:
+    """A file size: '3.25 MB'."""
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{number(n_bytes)} {unit}"
+        n_bytes /= 1000
+    return f"{number(n_bytes)} GB"

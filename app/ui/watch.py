@@ -1,0 +1,140 @@
+"""Watching a training: the line of what is happening, the curves, the time left, and a way to stop."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.ui.frame import guard
+from app.ui.text import count, duration, number, plain
+from hyperperturb.runs.directory import RunDirectory, delete_run
+from hyperperturb.runs.launcher import LocalLauncher
+
+STAGES = {"genes": "Placing the genes", "cells": "Learning from the cells"}
+STATES = {
+    "queued": "waiting",
+    "running": "training",
+    "finished": "finished",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+
+def events(run: RunDirectory) -> list[dict[str, Any]]:
+    """Everything the run has reported; each look reads only what is new."""
+    store = st.session_state.setdefault("run_events", {})
+    offset, seen = store.get(run.name, (0, []))
+    fresh, offset = run.events(offset)
+    seen = [*seen, *fresh]
+    st.session_state["run_events"] = {run.name: (offset, seen)}  # one run at a time is enough
+    return seen
+
+
+def history(found: list[dict[str, Any]]) -> pd.DataFrame:
+    """The epochs among the events, one row each."""
+    return pd.DataFrame(
+        [{k: v for k, v in e.items() if k != "kind"} for e in found if e.get("kind") == "epoch"]
+    )
+
+
+def lines(found: list[dict[str, Any]], last: int = 200) -> str:
+    """The log, as lines with the time of day."""
+    out = []
+    for event in found:
+        message = event.get("message")
+        if event.get("kind") == "epoch" or not message:
+            continue
+        clock = datetime.fromisoformat(event["time"]).astimezone() if "time" in event else datetime.now(UTC)
+        line = f"{clock:%H:%M:%S}  {message}"
+        if not out or out[-1] != line:
+            out.append(line)
+    return "\n".join(out[-last:])
+
+
+@st.fragment(run_every=1)
+def live(run: RunDirectory) -> None:
+    """The running training; renewed every second until it ends, then the page is drawn anew."""
+    with guard():
+        status = run.status
+        if status.done:
+            st.rerun()
+        found = events(run)
+        curves = history(found)
+        stage = STAGES.get(status.stage, status.stage.capitalize()) or "Starting"
+        with st.container(border=True, key="live"):
+            left, right = st.columns([3, 1], vertical_alignment="center")
+            with left:
+                st.markdown(f"**{plain(stage)}**")
+                st.markdown(f":gray[{plain(status.message or 'starting the training process …')}]")
+            with right, st.container(horizontal_alignment="right"):
+                if st.button("Cancel", key="cancel_run", help="Stop this training."):
+                    with st.spinner("Stopping the training"):
+                        LocalLauncher().cancel(run)
+                    st.rerun()
+            st.progress(min(max(status.fraction, 0.0), 1.0))
+            parts = [f"{round(100 * status.fraction)} %"]
+            if status.epochs:
+                parts.append(f"epoch {count(status.epoch)} of {count(status.epochs)}")
+            if status.started:
+                parts.append(f"{duration((datetime.now(UTC) - status.started).total_seconds())} so far")
+            if status.seconds_left is not None:
+                parts.append(f"about {duration(status.seconds_left)} left")
+            st.caption(" · ".join(parts))
+        draw_curves(curves, key="live")
+        with st.expander("Log", expanded=curves.empty):
+            st.code(lines(found) or "waiting for the first line", language=None, height=180)
+
+
+def draw_curves(curves: pd.DataFrame, *, key: str) -> None:
+    """Training and validation loss; nothing before the first epoch."""
+    if curves.empty:
+        return
+    from hyperperturb.plots.training import loss_curves
+
+    st.plotly_chart(loss_curves(curves), key=f"curves_{key}", theme=None)
+
+
+def ended_badly(run: RunDirectory) -> None:
+    """Why a run failed, or that it was cancelled, with its log and the way on."""
+    status = run.status
+    if status.state == "failed":
+        st.error(plain(status.error or "The training ended without saying why."))
+    else:
+        st.info("This training was cancelled. Nothing of it is used.")
+    found = events(run)
+    with st.expander("Log", expanded=status.state == "failed"):
+        st.code(lines(found) or "The log is empty.", language=None, height=200)
+    draw_curves(history(found), key="ended")
+    remove(run)
+
+
+def remove(run: RunDirectory) -> None:
+    """A quiet button that deletes the run, once it has been asked again."""
+    if st.button("Delete this run", key=f"delete_{run.name}", type="tertiary"):
+        _ask(run)
+
+
+@st.dialog("Delete this run?")
+def _ask(run: RunDirectory) -> None:
+    from app.ui.state import select
+
+    st.markdown(f"The run **{plain(run.name)}** and everything in it are removed. The dataset stays.")
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button("Keep it", key="run_keep"):
+            st.rerun()
+        if st.button("Delete", key="run_delete", type="primary"):
+            with guard():
+                delete_run(run)
+                select(run="")
+                st.rerun()
+
+
+def last_loss(curves: pd.DataFrame) -> str:
+    """The last validation loss, or a dash."""
+    if curves.empty or "val_loss" not in curves:
+        return "–"
+    values = pd.to_numeric(curves["val_loss"], errors="coerce").dropna()
+    return number(float(values.iloc[-1])) if len(values) else "–"
