@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from hyperperturb.data.effects import Effects
 
 _RECORD = "dataset.json"
+# what another choice of column and label mends: the file is taken, and the person chooses
+_CHOOSABLE = ("no-control", "few-control-cells", "no-perturbations")
 
 
 class Dataset(BaseModel):
@@ -334,12 +336,9 @@ def _publish(
         from hyperperturb.data.screen import inspect_screen
 
         report = inspect_screen(source)
-        errors = [repair for repair in report.repairs if repair.severity == "error"]
-        if errors:
-            worst = errors[0]
-            raise HyperPerturbError(
-                f"'{title}' cannot be used: {worst.what} ({worst.where})", hint=worst.mend
-            )
+        worst = next((r for r in report.repairs if r.severity == "error" and r.code not in _CHOOSABLE), None)
+        if worst is not None:
+            raise HyperPerturbError(f"'{title}' cannot be used: {worst.what}", hint=worst.mend)
         dataset = dataset.model_copy(update={"report": report})
     else:
         from hyperperturb.data.effects import read_effects

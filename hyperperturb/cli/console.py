@@ -1,0 +1,141 @@
+"""What every command shares: options, JSON on stdout, progress on stderr, tables."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hyperperturb.progress import Progress
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Column = Annotated[
+    str | None, typer.Option("--column", help="Column of obs with the labels.", show_default="as proposed")
+]
+Control = Annotated[
+    str | None, typer.Option("--control", help="Label of the control cells.", show_default="as proposed")
+]
+Layer = Annotated[
+    str | None, typer.Option("--layer", help="Layer with the counts.", show_default="X, or where counts are")
+]
+OutputDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--output_dir",
+        "--output-dir",
+        help="Folder of the runs.",
+        show_default="models/saved of the workspace",
+    ),
+]
+
+
+@dataclass
+class State:
+    """What holds for the whole call."""
+
+    debug: bool = False
+
+    def reset(self, *, debug: bool) -> None:
+        """Forget an earlier call in the same process."""
+        self.debug = debug
+
+
+STATE = State()
+
+
+@contextlib.contextmanager
+def json_only(wanted: bool) -> Iterator[None]:
+    """Keep stdout for JSON: whatever else prints inside goes to stderr."""
+    with contextlib.redirect_stdout(sys.stderr) if wanted else contextlib.nullcontext():
+        yield
+
+
+def print_json(value: Any) -> None:
+    """Print a pydantic model or plain values; NaN becomes null."""
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json")
+    print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return _plain(value.model_dump(mode="json"))
+    if hasattr(value, "tolist"):  # NumPy
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def note(message: str) -> None:
+    """Say something beside the result, on stderr."""
+    print(message, file=sys.stderr)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows in columns that are as wide as they need to be; numbers stand to the right."""
+    text = [[_cell(value) for value in row] for row in rows]
+    widths = [max([len(h), *(len(row[i]) for row in text)]) for i, h in enumerate(header)]
+    right = [all(isinstance(row[i], int | float) for row in rows) and bool(rows) for i in range(len(header))]
+    for line in [list(header), *text]:
+        cells = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+@contextlib.contextmanager
+def show_progress() -> Iterator[Progress]:
+    """Show a long step's progress on stderr: a bar on a terminal, else a line every few seconds.
+
+    Yields
+    ------
+    Progress
+        To give to the long step.
+    """
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda fraction, message: bar.update(task, completed=fraction, description=message)
+
+
+def _lines(every: float = 3.0) -> Progress:
+    last = time.monotonic()
+
+    def report(fraction: float, message: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every:
+            last = time.monotonic()
+            note(f"{fraction:4.0%} {message}")
+
+    return report

@@ -1,0 +1,243 @@
+"""Commands about data: simulate, inspect, effects, preprocess."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hyperperturb.cli.console import (
+    Column,
+    Control,
+    Debug,
+    Json,
+    Layer,
+    json_only,
+    print_json,
+    print_table,
+    show_progress,
+)
+from hyperperturb.cli.inputs import check_table_path, choose_controls
+from hyperperturb.errors import HyperPerturbError
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this module's commands to the command line."""
+    app.command(epilog="Example: hyperperturb simulate demo.h5ad --seed 1")(simulate)
+    app.command(epilog="Example: hyperperturb inspect screen.h5ad --json")(inspect)
+    app.command(epilog="Example: hyperperturb effects screen.h5ad effects.parquet")(effects)
+    app.command(epilog="Example: hyperperturb preprocess screen.h5ad processed.h5ad --max_cells 3000")(
+        preprocess
+    )
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(metavar="OUT.h5ad", help="Where to write the screen.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
+    cells: Annotated[int, typer.Option(help="Number of cells.")] = 12_000,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a demo screen with a known network and known effects.
+
+    Beside OUT.h5ad, OUT.network.csv (source, target, weight, sign) and OUT.true_effects.parquet are written.
+    """
+    if out.suffix.lower() != ".h5ad":
+        raise HyperPerturbError(f"'{out}' is not the name of a screen.", hint="End it in .h5ad.")
+    with json_only(as_json), show_progress() as progress:
+        from hyperperturb.data.simulate import simulate_screen, write_simulation
+
+        progress(0.1, "Simulating")
+        simulation = simulate_screen(seed=seed, n_cells=cells)
+        progress(0.7, "Writing")
+        paths = write_simulation(simulation, out)
+    adata = simulation.adata
+    n = len(simulation.true_effects.perturbations)
+    if as_json:
+        files = {key: str(path) for key, path in paths.items()}
+        print_json(
+            {
+                "seed": seed,
+                "n_cells": adata.n_obs,
+                "n_genes": adata.n_vars,
+                "n_perturbations": n,
+                "files": files,
+            }
+        )
+        return
+    print(f"{adata.n_obs:,} cells, {adata.n_vars:,} genes, {n} perturbations (seed {seed}):")
+    for path in paths.values():
+        print(f"  {path}")
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A screen (.h5ad) or a table of effects.")],
+    layer: Layer = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Look at a screen or a table of effects: size, proposed controls, what to mend.
+
+    The exit code is 1 when something must be mended before effects can be computed.
+    """
+    from hyperperturb.runs.config import existing_file
+    from hyperperturb.runs.incoming import file_kind
+
+    path = existing_file(file, what="screen or effects table")
+    with json_only(as_json):
+        if file_kind(path.name) == "effects":
+            summary = _effects_summary(path)
+            report = None
+        else:
+            from hyperperturb.data.screen import inspect_screen
+
+            report = inspect_screen(path, layer=layer)
+    if report is None:
+        if as_json:
+            print_json(summary)
+            return
+        print(
+            f"{path}: {summary['n_perturbations']:,} perturbations x {summary['n_response_genes']:,} response genes"
+        )
+        return
+    if as_json:
+        print_json(report.model_dump(mode="json") | {"usable": report.usable})
+    else:
+        _print_report(report)
+    report.require_usable()
+
+
+def _effects_summary(path: Path) -> dict[str, Any]:
+    import numpy as np
+
+    from hyperperturb.data.effects import read_effects
+
+    table = read_effects(path)
+    return {
+        "path": str(path),
+        "n_perturbations": len(table.perturbations),
+        "n_response_genes": len(table.genes),
+        "control": table.control,
+        "mode": table.mode,
+        "has_standard_errors": bool(np.isfinite(table.standard_error).any()),
+        "perturbations": list(table.perturbations),
+    }
+
+
+def _print_report(report: Any) -> None:
+    where = f"layer '{report.layer}'" if report.layer else "X"
+    print(f"{report.path}")
+    print(
+        f"  {report.n_cells:,} cells x {report.n_genes:,} genes, {report.values} in {where} ({report.storage})"
+    )
+    if report.batch_column:
+        print(f"  batches: column '{report.batch_column}'")
+    if report.proposal:
+        proposal = report.proposal
+        print(
+            f"  proposed controls: '{proposal.label}' in column '{proposal.column}',"
+            f" {proposal.n_control_cells:,} cells ({proposal.why})"
+        )
+        others = proposal.candidates[1:]
+        if others:
+            print("  other candidates:")
+            print_table(
+                ["    column", "label", "cells", "labels"],
+                [[f"    {c.column}", c.label, c.n_control_cells, c.n_labels] for c in others[:10]],
+            )
+        labels = report.label_columns.get(proposal.column, {})
+        shown = [f"{label} ({n:,})" for label, n in list(labels.items())[:8]]
+        print(f"  {len(labels):,} labels: {', '.join(shown)}{' …' if len(labels) > 8 else ''}")
+    for repair in report.repairs:
+        print(f"  {repair.severity}: {repair.what} [{repair.where}]")
+        print(f"    {repair.why}")
+        print(f"    mend: {repair.mend}")
+
+
+def effects(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The screen (.h5ad).")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Where to write: .parquet (everything), .csv or .csv.gz.")
+    ],
+    column: Column = None,
+    control: Control = None,
+    layer: Layer = None,
+    mode: Annotated[str, typer.Option(help="knockout, knockdown or activation.")] = "knockout",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compute the effect of every perturbation on every gene, over all cells.
+
+    An effect is the difference of means of log1p(CP10k) between the perturbed and the control cells, in
+    natural-log units. A .parquet file keeps standard errors and numbers of cells too.
+    """
+    from hyperperturb.runs.config import existing_file
+
+    path = existing_file(file, what="screen")
+    check_table_path(out)
+    check_mode(mode)
+    with json_only(as_json), show_progress() as progress:
+        from hyperperturb.data.effects import compute_effects
+        from hyperperturb.data.screen import inspect_screen
+
+        report = inspect_screen(path, layer=layer)
+        column, control = choose_controls(report, column, control)
+        table = compute_effects(
+            path, column=column, control=control, layer=report.layer, mode=mode, progress=progress
+        )
+        table.save(out)
+    summary = {
+        "out": str(out),
+        "column": column,
+        "control": control,
+        "n_perturbations": len(table.perturbations),
+        "n_response_genes": len(table.genes),
+        "n_control_cells": int(table.n_control_cells),
+        "cells": {label: int(n) for label, n in zip(table.perturbations, table.n_cells, strict=True)},
+    }
+    if as_json:
+        print_json(summary)
+        return
+    print(
+        f"{out}: {summary['n_perturbations']:,} perturbations x {summary['n_response_genes']:,} response genes,"
+        f" against {summary['n_control_cells']:,} control cells ('{control}' in column '{column}')"
+    )
+
+
+def check_mode(mode: str) -> None:
+    """Refuse what is not a mode of perturbation.
+
+    Raises
+    ------
+    HyperPerturbError
+        When it is none of the three.
+    """
+    if mode not in ("knockout", "knockdown", "activation"):
+        raise HyperPerturbError(f"'{mode}' is not a mode.", hint="Choose knockout, knockdown or activation.")
+
+
+def preprocess(
+    file: Annotated[Path, typer.Argument(metavar="IN.h5ad", help="The screen.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.h5ad", help="Where to write the processed screen.")],
+    max_cells: Annotated[
+        int, typer.Option("--max_cells", "--max-cells", min=1, help="Most cells to keep, drawn at random.")
+    ] = 3000,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Filter, normalise, take logarithms, choose variable genes, and add PCA and neighbours."""
+    from hyperperturb.runs.config import existing_file
+
+    path = existing_file(file, what="screen")
+    if out.suffix.lower() != ".h5ad":
+        raise HyperPerturbError(f"'{out}' is not the name of a screen.", hint="End it in .h5ad.")
+    with json_only(as_json), show_progress() as progress:
+        progress(0.1, "Preprocessing")
+        from hyperperturb.data.preprocess import preprocess_data
+
+        adata = preprocess_data(path, output_path=out, max_cells=max_cells)
+    if as_json:
+        print_json({"out": str(out), "n_cells": adata.n_obs, "n_genes": adata.n_vars})
+        return
+    print(f"{out}: {adata.n_obs:,} cells, {adata.n_vars:,} genes")

@@ -1,0 +1,343 @@
+"""Commands about training: train, runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hyperperturb.cli.console import (
+    Column,
+    Control,
+    Debug,
+    Json,
+    Layer,
+    OutputDir,
+    json_only,
+    note,
+    print_json,
+    print_table,
+)
+from hyperperturb.cli.data import check_mode
+from hyperperturb.cli.inputs import choose_controls
+from hyperperturb.errors import HyperPerturbError
+
+_OF_PRESET = "the preset's"
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this module's commands to the command line."""
+    app.command(
+        epilog="Example: hyperperturb train --rna_path screen.h5ad --network string.csv --exclude JAK2 --preset quick"
+    )(train)
+    app.command(epilog="Example: hyperperturb runs --json")(runs)
+
+
+def train(
+    rna_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--rna_path", "--rna-path", metavar="FILE", help="The screen (.h5ad).", show_default=False
+        ),
+    ] = None,
+    effects: Annotated[
+        Path | None,
+        typer.Option(
+            "--effects",
+            metavar="TABLE",
+            help="A table of effects instead of, or beside, the screen.",
+            show_default=False,
+        ),
+    ] = None,
+    network: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--network",
+            "--network_path",
+            "--network-path",
+            metavar="FILE",
+            help="A network; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    network_info: Annotated[
+        Path | None,
+        typer.Option(
+            "--network_info",
+            "--network-info",
+            metavar="FILE",
+            help="STRING's protein.info, where it does not lie beside protein.links.",
+            show_default=False,
+        ),
+    ] = None,
+    coexpression: Annotated[
+        bool,
+        typer.Option(
+            "--coexpression/--no_coexpression",
+            help="Also make a network from the control cells of the screen.",
+        ),
+    ] = True,
+    column: Column = None,
+    control: Control = None,
+    layer: Layer = None,
+    mode: Annotated[str, typer.Option(help="knockout, knockdown or activation.")] = "knockout",
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL", help="A label to take out before training; repeatable.", show_default=False
+        ),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data.", show_default=f"{_OF_PRESET}, 30 in standard")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch_size", "--batch-size", help="Cells in a step.", show_default=_OF_PRESET),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option("--learning_rate", "--learning-rate", help="Step size.", show_default=_OF_PRESET),
+    ] = None,
+    embedding_dim: Annotated[
+        int | None,
+        typer.Option(
+            "--embedding_dim", "--embedding-dim", help="Dimensions of the space.", show_default="16"
+        ),
+    ] = None,
+    hidden_dim: Annotated[
+        int | None,
+        typer.Option("--hidden_dim", "--hidden-dim", help="Width of the cell encoder.", show_default="32"),
+    ] = None,
+    curvature: Annotated[
+        float | None, typer.Option(help="Curvature magnitude to start from.", show_default="1.0")
+    ] = None,
+    max_genes: Annotated[
+        int | None,
+        typer.Option("--max_genes", "--max-genes", help="Most genes to place.", show_default=_OF_PRESET),
+    ] = None,
+    max_cells: Annotated[
+        int | None,
+        typer.Option(
+            "--max_cells",
+            "--max-cells",
+            help="Most cells for the cell heads; effects always use all.",
+            show_default=_OF_PRESET,
+        ),
+    ] = None,
+    cell_heads: Annotated[
+        bool, typer.Option("--cell_heads/--no_cell_heads", help="Learn from cells to perturbations too.")
+    ] = True,
+    output_dir: OutputDir = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    title: Annotated[str, typer.Option(help="What you call the run.", show_default=False)] = "",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model and say how good it is on genes it has not seen.
+
+    Give a screen with --rna_path, or effects with --effects and a network. What is trained is a run: a folder
+    that predict, query and the app use. Ctrl-C cancels.
+    """
+    from hyperperturb.runs.config import NetworkSource, RunConfig
+    from hyperperturb.runs.directory import RunDirectory
+    from hyperperturb.runs.worker import execute
+    from hyperperturb.runs.workspace import Workspace
+
+    check_mode(mode)
+    given = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "embedding_dim": embedding_dim,
+        "hidden_dim": hidden_dim,
+        "curvature": curvature,
+        "max_genes": max_genes,
+        "max_cells": max_cells,
+    }
+    settings = make_settings(preset, {**given, "seed": seed, "cell_heads": cell_heads})
+    report_to = sys.stderr if as_json else sys.stdout
+    with json_only(as_json):
+        config = RunConfig(
+            screen=rna_path,
+            effects=effects,
+            networks=tuple(_network(NetworkSource, path, network_info) for path in network or ()),
+            coexpression=coexpression and rna_path is not None,
+            exclude=tuple(exclude or ()),
+            mode=mode,
+            settings=settings,
+            title=title or (rna_path or effects or Path()).name,
+        )
+        if rna_path is not None:
+            config = with_controls(config, column, control, layer)
+        config = config.checked()
+        run = RunDirectory.create(output_dir or Workspace().runs_dir, config)
+        print(f"Run {run.path}", file=report_to, flush=True)
+        run.listeners.append(_Reporter(report_to))
+        state = execute(run)
+    if state == "cancelled":
+        raise KeyboardInterrupt
+    if state == "failed":
+        if debug and run.file("log.txt").exists():
+            note(run.file("log.txt").read_text(encoding="utf-8"))
+        raise HyperPerturbError(run.status.error or "The training failed.")
+    metrics = run.metrics()
+    if as_json:
+        print_json({"run": str(run.path), "name": run.name, "state": state, "metrics": metrics})
+        return
+    print(metrics.get("verdict", "There is no verdict: too few perturbations were left to hold some out."))
+    print(run.path)
+
+
+def make_settings(preset: str, given: dict[str, Any]) -> Any:
+    """Put a preset and what a person gave together.
+
+    Parameters
+    ----------
+    preset
+        Name of the preset.
+    given
+        Settings by name; None leaves the preset's value.
+
+    Returns
+    -------
+    hyperperturb.models.settings.TrainingSettings
+
+    Raises
+    ------
+    HyperPerturbError
+        No such preset, or a value out of its limits.
+    """
+    from pydantic import ValidationError
+
+    from hyperperturb.models.settings import PRESETS, TrainingSettings
+
+    if preset not in PRESETS:
+        raise HyperPerturbError(
+            f"There is no preset '{preset}'.", hint=f"Choose one of {', '.join(PRESETS)}."
+        )
+    values = PRESETS[preset].model_dump() | {key: value for key, value in given.items() if value is not None}
+    try:
+        return TrainingSettings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise HyperPerturbError(
+            f"--{name} {first['input']} is out of its limits.", hint=f"{first['msg']}."
+        ) from error
+
+
+def with_controls(config: Any, column: str | None, control: str | None, layer: str | None) -> Any:
+    """Look at the screen of a configuration and complete its column, control and layer.
+
+    Parameters
+    ----------
+    config
+        A :class:`hyperperturb.runs.config.RunConfig` with a screen.
+    column, control, layer
+        What a person said; None leaves it to the proposal.
+
+    Returns
+    -------
+    hyperperturb.runs.config.RunConfig
+    """
+    from hyperperturb.data.screen import inspect_screen
+    from hyperperturb.runs.config import existing_file
+
+    screen = existing_file(config.screen, what="screen")
+    report = inspect_screen(screen, layer=layer)
+    column, control = choose_controls(report, column, control)
+    note(f"Controls: '{control}' in column '{column}', {report.n_control_cells(column, control):,} cells")
+    known = report.label_columns.get(column, {})
+    for label in config.exclude:
+        if known and label not in known:
+            raise HyperPerturbError(
+                f"--exclude {label}: column '{column}' has no such label.",
+                hint="See: hyperperturb inspect FILE",
+            )
+    update = {"screen": screen, "column": column, "control": control, "layer": report.layer}
+    return config.model_copy(update=update)
+
+
+def _network(source: Any, path: Path, info: Path | None) -> Any:
+    return source.from_path(path, info=info if "protein.links" in path.name else None)
+
+
+class _Reporter:
+    """Prints the events of a run as lines, not faster than a person reads."""
+
+    def __init__(self, stream: Any, every: float = 1.0) -> None:
+        self.stream = stream
+        self.every = every
+        self.started = time.monotonic()
+        self.last = float("-inf")
+        self.stage = ""
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        kind = event["kind"]
+        if kind == "state":
+            return
+        now = time.monotonic()
+        new = event.get("stage", self.stage) != self.stage
+        final = kind == "epoch" and event["epoch"] >= event.get("epochs", 0)
+        if kind != "log" and not new and not final and now - self.last < self.every:
+            return
+        self.stage = event.get("stage", self.stage)
+        self.last = now
+        print(f"[{now - self.started:6.1f} s] {_words(event)}", file=self.stream, flush=True)
+
+
+def _words(event: dict[str, Any]) -> str:
+    if event["kind"] != "epoch":
+        return str(event["message"])
+    losses = [
+        f"{word} {event[key]:.4g}"
+        for word, key in (("loss", "loss"), ("validation", "val_loss"))
+        if event.get(key) is not None
+    ]
+    place = f"{event.get('stage', '')}: epoch {event['epoch']} of {event.get('epochs', '?')}".removeprefix(
+        ": "
+    )
+    return ", ".join([place, *losses])
+
+
+def runs(
+    output_dir: OutputDir = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the runs, newest first."""
+    from hyperperturb.runs.directory import list_runs
+    from hyperperturb.runs.workspace import Workspace
+
+    folder = output_dir or Workspace().runs_dir
+    found = list_runs(folder)
+    if as_json:
+        print_json([_summary(run) for run in found])
+        return
+    if not found:
+        print(f"There are no runs in {folder}. Train one: hyperperturb train --rna_path SCREEN.h5ad")
+        return
+    rows = []
+    for run in found:
+        status = run.status
+        said = status.error if status.state == "failed" else run.metrics().get("verdict") or status.message
+        rows.append([run.name, status.state, run.config.title, (said or "").split("\n")[0]])
+    print_table(["run", "state", "title", "verdict"], rows)
+
+
+def _summary(run: Any) -> dict[str, Any]:
+    config = run.config
+    return {
+        "name": run.name,
+        "path": str(run.path),
+        "title": config.title,
+        "dataset": config.dataset,
+        "created": config.created.isoformat(),
+        "usable": run.usable,
+        "status": run.status.model_dump(mode="json"),
+        "verdict": run.metrics().get("verdict"),
+    }

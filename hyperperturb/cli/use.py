@@ -1,0 +1,256 @@
+"""Commands that use a run: predict, query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hyperperturb.cli.console import (
+    Debug,
+    Json,
+    OutputDir,
+    json_only,
+    note,
+    print_json,
+    print_table,
+    show_progress,
+)
+from hyperperturb.cli.inputs import check_table_path, write_table
+from hyperperturb.errors import HyperPerturbError
+
+if TYPE_CHECKING:
+    from hyperperturb.models.inference import HyperPerturbInference
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run: its name, its path, or latest.")]
+Csv = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv",
+        metavar="OUT",
+        help="Write the whole table here (.csv, .csv.gz, .tsv, .parquet).",
+        show_default=False,
+    ),
+]
+_SHOWN = 20  # rows on a terminal
+_BLOCK = 4096  # cells answered at a time
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this module's commands to the command line."""
+    app.command(epilog="Example: hyperperturb predict latest --gene JAK2 --gene IRF1 --csv effects.csv")(
+        predict
+    )
+    app.command(epilog="Example: hyperperturb query latest cells.h5ad -k 5 --csv answers.csv")(query)
+
+
+def _open(run: str, output_dir: Path | None) -> HyperPerturbInference:
+    from hyperperturb.models.inference import HyperPerturbInference
+    from hyperperturb.runs.directory import find_run
+    from hyperperturb.runs.workspace import Workspace
+
+    return HyperPerturbInference(find_run(run, output_dir or Workspace().runs_dir).path)
+
+
+def predict(
+    run: Run,
+    gene: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gene",
+            "-g",
+            metavar="GENE",
+            help="A target gene; repeat it for a combination.",
+            show_default=False,
+        ),
+    ] = None,
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LIST", help="A list with one perturbation a line, A or A_B.", show_default=False
+        ),
+    ] = None,
+    csv: Csv = None,
+    output_dir: OutputDir = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Predict what perturbing genes does to every response gene.
+
+    With --gene: one row a response gene (gene, effect, standard_error, measured; natural-log units). With
+    --targets LIST --csv OUT: one row a perturbation, one column a response gene. Empty lines and lines that
+    start with # are passed over; a perturbation the model has no ground to predict is named on stderr (with
+    --json also under "refused") and left out, and the exit code is 0 as long as one was predicted.
+    """
+    if bool(gene) == bool(targets):
+        raise typer.BadParameter("Give either --gene (once or several times) or --targets LIST.")
+    if csv is not None:
+        check_table_path(csv)
+    if gene:
+        _predict_one(run, gene, csv, output_dir, as_json)
+    else:
+        if csv is None:
+            raise typer.BadParameter("--targets needs --csv OUT to write the table to.")
+        _predict_list(run, targets, csv, output_dir, as_json)
+
+
+def _predict_one(
+    run: str, genes: list[str], csv: Path | None, output_dir: Path | None, as_json: bool
+) -> None:
+    with json_only(as_json):
+        inference = _open(run, output_dir)
+        answer = inference.predict_effects(genes)
+        table = answer.table[["gene", "effect", "standard_error", "measured"]]
+        if csv is not None:
+            write_table(table, csv)
+    if as_json:
+        print_json(
+            {
+                "targets": list(answer.targets),
+                "support": answer.support,
+                "strength": float(answer.strength),
+                "csv": str(csv) if csv else None,
+                "effects": table.to_dict("records"),
+            }
+        )
+        return
+    print(f"{' + '.join(answer.targets)}: {answer.support.why}")
+    if csv is not None:
+        print(f"{csv}: {len(table):,} response genes")
+        return
+    top = table.reindex(table["effect"].abs().sort_values(ascending=False, kind="stable").index)
+    print_table(list(top.columns), top.head(_SHOWN).to_numpy().tolist())
+    if len(table) > _SHOWN:
+        print(f"… the {_SHOWN} largest of {len(table):,}; the rest with --csv OUT or --json")
+
+
+def _predict_list(run: str, targets: Path, csv: Path, output_dir: Path | None, as_json: bool) -> None:
+    import numpy as np
+    import pandas as pd
+
+    from hyperperturb.data.screen import parse_targets
+    from hyperperturb.runs.config import existing_file
+
+    path = existing_file(targets, what="list of perturbations")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise HyperPerturbError(
+            f"'{targets}' is not a text file.", hint="Give one perturbation a line."
+        ) from error
+    wanted = [(i, line.strip()) for i, line in enumerate(lines, 1) if line.strip() and line.strip()[0] != "#"]
+    if not wanted:
+        raise HyperPerturbError(
+            f"'{targets}' names no perturbation.", hint="Give one a line, as in JAK2 or JAK2_IRF1."
+        )
+    with json_only(as_json), show_progress() as progress:
+        inference = _open(run, output_dir)
+        control = inference.effects.control
+        known = frozenset(inference.genes["gene"]) | frozenset(inference.response_genes)
+        rows: dict[str, Any] = {}
+        refused: list[dict[str, Any]] = []
+        for n, (number, label) in enumerate(wanted):
+            progress(n / len(wanted), f"Predicting {label}")
+            try:
+                genes = parse_targets(label, control=control, known_genes=known)
+                if not genes:
+                    raise HyperPerturbError(f"'{label}' names the controls, not a perturbation.")
+                rows[label] = inference.predict_effects(genes).table["effect"].to_numpy(dtype=np.float64)
+            except HyperPerturbError as error:
+                nearest = [str(name) for name in getattr(error, "nearest", ())]
+                refused.append(
+                    {"line": number, "perturbation": label, "reason": str(error), "nearest": nearest}
+                )
+                note(f"refused: line {number} of {targets}: {' '.join(str(error).split())}")
+        if rows:
+            table = pd.DataFrame.from_dict(rows, orient="index", columns=list(inference.response_genes))
+            write_table(table.rename_axis("perturbation").reset_index(), csv)
+    if not rows:
+        raise HyperPerturbError(f"None of the {len(wanted):,} perturbations of '{targets}' can be predicted.")
+    if as_json:
+        print_json({"csv": str(csv), "predicted": list(rows), "refused": refused})
+        return
+    print(
+        f"{csv}: {len(rows):,} perturbations x {len(inference.response_genes):,} response genes,"
+        f" {len(refused):,} refused"
+    )
+
+
+def query(
+    run: Run,
+    cells: Annotated[Path, typer.Argument(metavar="CELLS.h5ad", help="The cells to ask about.")],
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many perturbations a cell.")] = 5,
+    goal: Annotated[
+        str,
+        typer.Option(help="explain: which perturbation made this cell; revert: which leads back to control."),
+    ] = "explain",
+    csv: Csv = None,
+    output_dir: OutputDir = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Ask which perturbations explain cells, or would bring them back to control.
+
+    One row a cell and rank: cell, rank, perturbation, score (a probability), and the predicted strength.
+    """
+    from hyperperturb.runs.config import existing_file
+
+    path = existing_file(cells, what="cells")
+    if goal not in ("explain", "revert"):
+        raise HyperPerturbError(f"'{goal}' is not a goal.", hint="Choose explain or revert.")
+    if csv is not None:
+        check_table_path(csv)
+    with json_only(as_json), show_progress() as progress:
+        inference = _open(run, output_dir)
+        progress(0.1, "Reading the cells")
+        adata = _read_cells(path)
+        table = _answer(inference, adata, k, goal, progress)
+        if csv is not None:
+            write_table(table, csv)
+    first = table.loc[table["rank"] == table["rank"].min(), "perturbation"].value_counts()
+    if as_json:
+        print_json(
+            {
+                "n_cells": adata.n_obs,
+                "k": k,
+                "goal": goal,
+                "csv": str(csv) if csv else None,
+                "first": {str(label): int(n) for label, n in first.items()},
+                "answers": None if csv else table.to_dict("records"),
+            }
+        )
+        return
+    print(f"{adata.n_obs:,} cells; ranked first ({goal}):")
+    print_table(["perturbation", "cells"], [[str(label), int(n)] for label, n in first.head(_SHOWN).items()])
+    print(f"{csv}: {len(table):,} rows" if csv else "Every cell's answer with --csv OUT or --json")
+
+
+def _answer(inference: Any, adata: Any, k: int, goal: str, progress: Any) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    parts = []
+    for start in range(0, adata.n_obs, _BLOCK):
+        progress(0.2 + 0.8 * start / adata.n_obs, f"{start:,} of {adata.n_obs:,} cells")
+        block = adata[start : start + _BLOCK]
+        top, scores, strength = inference.predict_perturbations(inference.align(block), k=k, goal=goal)
+        part = inference.interpret_perturbations(block, top)
+        if "score" not in part:
+            part["score"] = np.asarray(scores).ravel()
+        if "strength" not in part:
+            part["strength"] = np.repeat(np.asarray(strength), np.asarray(top).shape[1])
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _read_cells(path: Path) -> Any:
+    import anndata
+
+    from hyperperturb.data.screen import open_screen
+
+    with open_screen(path):  # says in a sentence what is wrong with a file that is not a screen
+        pass
+    adata = anndata.read_h5ad(path)
+    adata.obs_names_make_unique()
+    return adata
