@@ -21,9 +21,9 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it takes the name `path` only when the block ends well.
 
-    The temporary name starts with a dot and keeps the suffixes of `path`, because writers choose compression and
-    format by them. A file or a folder may be written. When the block raises, whatever it wrote is removed and an
-    earlier `path` stays untouched.
+    The temporary name starts with a dot and keeps the suffixes of `path`, because writers choose compression
+    and format by them. A file or a folder may be written. When the block raises, whatever it wrote is removed
+    and an earlier `path` stays untouched.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         try:
             yield temporary
         except OSError as error:
-            # other files may be open inside the block: only trouble with this one, or with room, is ours to explain
+            # other files may be open inside the block: only trouble with this one, or with room, is ours
             if error.errno in _NO_ROOM or str(error.filename) == str(temporary):
                 raise _cannot_write(path, error) from error
             raise

@@ -1,0 +1,384 @@
+"""Effects: what each perturbation does to each gene, with its error; computed from a screen or read from a table."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from hyperperturb.data.genes import short_list
+from hyperperturb.data.labels import control_codes, parse_targets
+from hyperperturb.data.screen import Screen, open_screen
+from hyperperturb.errors import HyperPerturbError
+from hyperperturb.progress import Progress, scaled
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+Mode = Literal["knockout", "knockdown", "activation"]
+Statistic = Literal["effect", "standard_error", "mean"]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """A table of effects: perturbations x response genes.
+
+    Attributes
+    ----------
+    perturbations
+        ``(P,)`` labels as in the screen, without the control.
+    targets
+        ``(P,)`` target genes of each.
+    genes
+        ``(R,)`` response genes.
+    effect
+        ``(P, R)`` float32: mean of log1p(CP10k) over the cells of a perturbation minus that over control cells;
+        natural-log units.
+    standard_error
+        ``(P, R)`` float32: sqrt(var_p / n_p + var_c / n_c) with unbiased variances; NaN where unknown (a perturbation
+        of one cell, tables without errors).
+    n_cells
+        ``(P,)`` int64; 0 where unknown.
+    control
+        The control label.
+    control_mean, control_variance
+        ``(R,)`` float32 over control cells, or None where unknown.
+    n_control_cells
+        0 where unknown.
+    mode
+        What the perturbations do to their targets.
+    """
+
+    perturbations: tuple[str, ...]
+    targets: tuple[tuple[str, ...], ...]
+    genes: tuple[str, ...]
+    effect: np.ndarray
+    standard_error: np.ndarray
+    n_cells: np.ndarray
+    control: str
+    control_mean: np.ndarray | None = None
+    control_variance: np.ndarray | None = None
+    n_control_cells: int = 0
+    mode: Mode = "knockout"
+
+    def __post_init__(self) -> None:
+        shape = (len(self.perturbations), len(self.genes))
+        wrong = (
+            len(self.targets) != shape[0]
+            or self.effect.shape != shape
+            or self.standard_error.shape != shape
+            or self.n_cells.shape != shape[:1]
+            or any(x is not None and x.shape != shape[1:] for x in (self.control_mean, self.control_variance))
+        )
+        if wrong:
+            raise HyperPerturbError(
+                f"The parts of the effects do not fit together: {shape[0]} perturbations, {shape[1]} genes, "
+                f"effect {self.effect.shape}, standard error {self.standard_error.shape}."
+            )
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean log1p(CP10k) of each perturbation, ``(P, R)``: effect plus control mean.
+
+        Raises
+        ------
+        HyperPerturbError
+            The control mean is not known.
+        """
+        if self.control_mean is None:
+            raise HyperPerturbError(
+                "These effects come without the mean of the control cells, so expression itself is not known.",
+                hint="Compute the effects from the screen.",
+            )
+        return self.effect + self.control_mean
+
+    def index(self, label: str) -> int:
+        """Give the row of a perturbation.
+
+        Parameters
+        ----------
+        label
+            Its label.
+
+        Returns
+        -------
+        int
+            The row.
+
+        Raises
+        ------
+        HyperPerturbError
+            There is no such perturbation; the nearest names are given.
+        """
+        try:
+            return self.perturbations.index(label)
+        except ValueError:
+            raise _unknown("perturbation", label, self.perturbations) from None
+
+    def select(self, labels: Sequence[str]) -> Effects:
+        """Keep some perturbations, in the order given.
+
+        Parameters
+        ----------
+        labels
+            Their labels.
+
+        Returns
+        -------
+        Effects
+            With these rows.
+
+        Raises
+        ------
+        HyperPerturbError
+            One is not there.
+        """
+        place = {label: row for row, label in enumerate(self.perturbations)}
+        for label in labels:
+            if label not in place:
+                raise _unknown("perturbation", label, self.perturbations)
+        rows = np.array([place[label] for label in labels], dtype=np.intp)
+        return replace(
+            self,
+            perturbations=tuple(labels),
+            targets=tuple(self.targets[row] for row in rows),
+            effect=self.effect[rows],
+            standard_error=self.standard_error[rows],
+            n_cells=self.n_cells[rows],
+        )
+
+    def restrict_genes(self, genes: Sequence[str]) -> Effects:
+        """Keep some response genes, in the order given.
+
+        Parameters
+        ----------
+        genes
+            Their names.
+
+        Returns
+        -------
+        Effects
+            With these columns.
+
+        Raises
+        ------
+        HyperPerturbError
+            One is not there.
+        """
+        place = {gene: column for column, gene in enumerate(self.genes)}
+        for gene in genes:
+            if gene not in place:
+                raise _unknown("response gene", gene, self.genes)
+        columns = np.array([place[gene] for gene in genes], dtype=np.intp)
+        return replace(
+            self,
+            genes=tuple(genes),
+            effect=self.effect[:, columns],
+            standard_error=self.standard_error[:, columns],
+            control_mean=None if self.control_mean is None else self.control_mean[columns],
+            control_variance=None if self.control_variance is None else self.control_variance[columns],
+        )
+
+    def to_frame(self, statistic: Statistic = "effect") -> pd.DataFrame:
+        """Give one statistic as a table.
+
+        Parameters
+        ----------
+        statistic
+            ``"effect"``, ``"standard_error"`` or ``"mean"``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Rows (index ``perturbation``) are perturbations, columns are response genes.
+        """
+        import pandas as pd
+
+        index = pd.Index(self.perturbations, name="perturbation")
+        return pd.DataFrame(getattr(self, statistic), index=index, columns=list(self.genes))
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one table; :func:`read_effects` gives the same back, to the last bit.
+
+        The layout is wide: the columns ``perturbation``, ``targets`` (joined with ``+``), ``mode``, ``n_cells`` and
+        ``statistic``, then one column a response gene. ``statistic`` is ``effect`` or ``standard_error`` (one row
+        each a perturbation; errors that are all unknown are left out), ``control_mean`` or ``control_variance`` (one
+        row each, named after the control).
+
+        Parameters
+        ----------
+        path
+            Ends in ``.parquet``, ``.csv`` or ``.csv.gz``; written atomically.
+
+        Returns
+        -------
+        Path
+            The path.
+
+        Raises
+        ------
+        HyperPerturbError
+            Another ending, or the file cannot be written.
+        """
+        from hyperperturb.data.effects_table import write_table
+
+        return write_table(self, Path(path))
+
+
+def _unknown(kind: str, name: str, known: Sequence[str]) -> HyperPerturbError:
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
+    hint = (
+        f"Did you mean {' or '.join(near)}?"
+        if near
+        else f"There are {len(known):,}: {short_list(list(known))}."
+    )
+    return HyperPerturbError(f"There is no {kind} '{name}' in these effects.", hint=hint)
+
+
+def compute_effects(
+    source: str | Path | AnnData | Screen,
+    *,
+    column: str,
+    control: str,
+    layer: str | None = None,
+    mode: Mode = "knockout",
+    progress: Progress | None = None,
+) -> Effects:
+    """Compute the effects of every perturbation of a screen, over all cells, in one streaming pass.
+
+    Equal to scanpy's ``normalize_total(target_sum=1e4)``, ``log1p`` and ``get.aggregate`` (mean, variance), with sums
+    in float64; the matrix is never loaded. CSC files are read twice. Cells without a label, and labels that are
+    controls of another kind or mean "not assigned", are left out.
+
+    Parameters
+    ----------
+    source
+        An ``.h5ad`` file, an AnnData, or an open screen.
+    column
+        The ``obs`` column of labels.
+    control
+        The control label, or the stem of numbered control guides (``NTC`` for ``NTC_1``, ``NTC_2``).
+    layer
+        As in :func:`~hyperperturb.data.screen.open_screen`; must be None for an open screen.
+    mode
+        What the perturbations do to their targets.
+    progress
+        Told the rate and the time left; an exception it raises stops the work.
+
+    Returns
+    -------
+    Effects
+        Perturbations in alphabetical order.
+
+    Raises
+    ------
+    HyperPerturbError
+        No such column or control label, no perturbations, negative or non-finite values, a damaged file.
+    """
+    if isinstance(source, Screen):
+        if layer is not None and layer != (source.layer or "X"):
+            raise HyperPerturbError(f"The open screen reads {source.where}, not '{layer}'.")
+        return _compute(source, column, control, mode, progress)
+    with open_screen(source, layer=layer) as screen:
+        return _compute(screen, column, control, mode, progress)
+
+
+def _compute(screen: Screen, column: str, control: str, mode: Mode, progress: Progress | None) -> Effects:
+    labels = screen.label_codes(column)
+    found = list(labels.categories)
+    is_control = control_codes(found, control)
+    n_control = int(is_control[labels.codes[labels.codes >= 0]].sum()) if found else 0
+    if n_control == 0:
+        listed = short_list([f"'{label}'" for label in labels.counts()], 6)
+        raise HyperPerturbError(
+            f"No cell of {screen.name} has the control label '{control}' in column '{column}'.",
+            hint=f"The labels there are: {listed or 'none'}.",
+        )
+    known = frozenset(screen.genes)
+    n_of = np.bincount(labels.codes[labels.codes >= 0], minlength=len(found))
+    targets = {
+        label: parse_targets(label, control=control, known_genes=known)
+        for label, chosen, n in zip(found, is_control, n_of, strict=True)
+        if not chosen and n
+    }
+    perturbations = sorted(label for label in targets if targets[label])
+    if not perturbations:
+        raise HyperPerturbError(
+            f"Column '{column}' of {screen.name} has no perturbation beside the control '{control}'.",
+            hint="Choose another column or another control label.",
+        )
+    row_of = {label: row for row, label in enumerate(perturbations, start=1)}  # row 0 is the control
+    lookup = [0 if chosen else row_of.get(label, -1) for label, chosen in zip(found, is_control, strict=True)]
+    codes = np.array([*lookup, -1], dtype=np.int32)[labels.codes]
+
+    from hyperperturb.data.statistics import label_sums
+
+    if progress is not None:
+        progress(0.0, "Starting to read the screen")
+    sums = label_sums(screen, codes, len(perturbations) + 1, progress=scaled(progress, 0.0, 0.98))
+    if progress is not None:
+        progress(0.98, "Computing effects and their errors")
+    n = np.bincount(codes[codes >= 0], minlength=len(perturbations) + 1).astype(np.int64)
+    mean, variance = _moments(sums[0], n[0])
+    effect = np.empty((len(perturbations), screen.n_genes), dtype=np.float32)
+    error = np.empty_like(effect)
+    for row in range(len(perturbations)):  # one at a time: the float64 sums are the largest thing in memory
+        own_mean, own_variance = _moments(sums[row + 1], n[row + 1])
+        effect[row] = own_mean - mean
+        error[row] = np.sqrt(own_variance / n[row + 1] + variance / n[0])
+    if progress is not None:
+        progress(1.0, "Effects computed")
+    return Effects(
+        perturbations=tuple(perturbations),
+        targets=tuple(targets[label] for label in perturbations),
+        genes=screen.genes,
+        effect=effect,
+        standard_error=error,
+        n_cells=n[1:],
+        control=control,
+        control_mean=mean.astype(np.float32),
+        control_variance=variance.astype(np.float32),
+        n_control_cells=int(n[0]),
+        mode=mode,
+    )
+
+
+def _moments(sums: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and unbiased variance from sums and sums of squares; NaN variance for one cell."""
+    mean = sums[:, 0] / n
+    if n < 2:
+        return mean, np.full_like(mean, np.nan)
+    return mean, np.maximum(sums[:, 1] - n * mean * mean, 0.0) / (n - 1)
+
+
+def read_effects(path: str | Path, *, mode: Mode | None = None) -> Effects:
+    """Read effects from a table: one saved by :meth:`Effects.save`, or any wide CSV or parquet of effects.
+
+    The first column of a foreign table holds the perturbations, every other column a response gene or component; a
+    row of the control (a known control spelling, or all zeros) is dropped.
+
+    Parameters
+    ----------
+    path
+        ``.parquet``, ``.csv``, ``.tsv`` or ``.txt``, also ``.gz``.
+    mode
+        What the perturbations do to their targets; None takes what the table says, else ``"knockout"``.
+
+    Returns
+    -------
+    Effects
+        Without errors and cell counts (NaN, 0) where the table has none.
+
+    Raises
+    ------
+    HyperPerturbError
+        No such file; empty; a cell that is no number or is missing; a label or gene twice; genes in rows.
+    """
+    from hyperperturb.data.effects_table import read_table
+
+    return read_table(Path(path), mode)

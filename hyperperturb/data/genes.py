@@ -1,0 +1,172 @@
+"""Names of genes: Ensembl ids replaced by the file's own symbols, duplicates made unique."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyperperturb.data.h5ad import Frame
+
+SYMBOL_COLUMNS = (
+    "gene_symbol",
+    "gene_symbols",
+    "symbol",
+    "symbols",
+    "gene_name",
+    "gene_names",
+    "feature_name",
+    "gene_short_name",
+    "hgnc_symbol",
+    "name",
+    "gene",
+    "genes",
+)
+"""Columns of ``var`` in which gene symbols are looked for."""
+
+_ENSEMBL = re.compile(r"^ENS[A-Z]{0,6}G\d{8,}(\.\d+)?$")
+
+
+@dataclass(frozen=True)
+class GeneNames:
+    """The gene names of a screen as they are used.
+
+    Attributes
+    ----------
+    genes
+        ``(n_genes,)`` unique names.
+    n_duplicates
+        Names that had to be changed because they stood before already.
+    duplicated
+        The names that occur more than once, at most 20.
+    n_ensembl
+        Rows of ``var`` whose name is an Ensembl gene id.
+    symbol_column
+        The ``var`` column that the symbols were taken from, None when names are those of ``var``.
+    symbol_columns
+        Every ``var`` column that could hold symbols.
+    """
+
+    genes: tuple[str, ...]
+    n_duplicates: int = 0
+    duplicated: tuple[str, ...] = ()
+    n_ensembl: int = 0
+    symbol_column: str | None = None
+    symbol_columns: tuple[str, ...] = ()
+
+
+def is_ensembl(name: str) -> bool:
+    """Say whether a name is an Ensembl gene id.
+
+    Examples
+    --------
+    >>> is_ensembl("ENSG00000115415"), is_ensembl("ENSMUSG00000026104.15"), is_ensembl("STAT1")
+    (True, True, False)
+    """
+    return _ENSEMBL.match(name) is not None
+
+
+def make_unique(names: list[str]) -> tuple[list[str], list[int]]:
+    """Make names unique as anndata does: the second ``A`` becomes ``A-1``, the third ``A-2``.
+
+    Parameters
+    ----------
+    names
+        Names, in order.
+
+    Returns
+    -------
+    tuple
+        The unique names and the positions that were changed.
+
+    Examples
+    --------
+    >>> make_unique(["A", "A", "A-1", "A"])
+    (['A', 'A-2', 'A-1', 'A-3'], [1, 3])
+    """
+    taken = set(names)
+    seen: set[str] = set()
+    number: Counter[str] = Counter()
+    out, changed = [], []
+    for position, name in enumerate(names):
+        new = name
+        if name in seen:
+            while new in taken:
+                number[name] += 1
+                new = f"{name}-{number[name]}"
+            taken.add(new)
+            changed.append(position)
+        seen.add(new)
+        out.append(new)
+    return out, changed
+
+
+def read_gene_names(var: Frame) -> GeneNames:
+    """Read the gene names of a screen.
+
+    Ensembl ids (and plain row numbers) are replaced by the symbols of a ``var`` column when exactly one such column
+    is there, or all of them say the same, and nearly all symbols are distinct; an id without a symbol stays.
+
+    Parameters
+    ----------
+    var
+        The ``var`` table.
+
+    Returns
+    -------
+    GeneNames
+        Unique names and what was done to get them.
+    """
+    names = [str(name) for name in var.index()]
+    n_ensembl = sum(map(is_ensembl, names))
+    meaningless = 2 * n_ensembl > len(names) or all(name.isdigit() for name in names)
+    column, columns = None, ()
+    if names and meaningless:
+        found = _symbols(var)
+        columns = tuple(found)
+        distinct = {tuple(symbols) for symbols in found.values()}
+        if len(distinct) == 1:
+            column = columns[0]
+            names = [symbol or name for symbol, name in zip(found[column], names, strict=True)]
+    unique, changed = make_unique(names)
+    counts = Counter(names)
+    duplicated = tuple(name for name in dict.fromkeys(names) if counts[name] > 1)
+    return GeneNames(
+        genes=tuple(unique),
+        n_duplicates=len(changed),
+        duplicated=duplicated[:20],
+        n_ensembl=n_ensembl,
+        symbol_column=column,
+        symbol_columns=columns,
+    )
+
+
+def _symbols(var: Frame) -> dict[str, list[str]]:
+    by_name = {column.casefold(): column for column in var.columns}
+    found = {}
+    for name in SYMBOL_COLUMNS:
+        column = by_name.get(name)
+        if column is None or var.kind(column) not in ("string", "categorical"):
+            continue
+        symbols = var.labels(column).values().tolist()
+        present = [symbol for symbol in symbols if symbol]
+        looks_right = present and sum(map(is_ensembl, present)) < 0.5 * len(present)
+        if looks_right and len(set(present)) >= 0.9 * len(present) and 2 * len(present) >= len(symbols):
+            found[column] = symbols
+    return found
+
+
+def short_list(names: list[str] | tuple[str, ...] | np.ndarray, most: int = 5) -> str:
+    """Write names for a sentence, the first few of many.
+
+    Examples
+    --------
+    >>> short_list(["A", "B", "C"], most=2)
+    'A, B and 1 more'
+    """
+    names = [str(name) for name in names]
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most:,} more"

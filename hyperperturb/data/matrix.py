@@ -1,0 +1,341 @@
+"""The matrix of a screen in blocks: CSR, CSC and dense, on disk and in memory, behind one face."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+import scipy.sparse as sp
+
+from hyperperturb.data.h5ad import encoding, reading, text
+from hyperperturb.errors import HyperPerturbError
+
+BLOCK_VALUES = 8 << 20  # stored values in a sparse block: 64 MB of values and indices, three blocks at a time
+TILE_VALUES = 4 << 20  # values in a dense tile
+
+Buffers = tuple[np.ndarray, np.ndarray]
+
+
+class SparseMatrix:
+    """A CSR or CSC matrix whose values and indices are read piece by piece.
+
+    Parameters
+    ----------
+    data, indices
+        ``(nnz,)``, h5py datasets or arrays.
+    indptr
+        ``(n_major + 1,)``, h5py dataset or array.
+    shape
+        Cells, genes.
+    storage
+        ``"csr"`` (rows are cells) or ``"csc"``.
+    path, where
+        The file and the place in it, for messages.
+
+    Raises
+    ------
+    HyperPerturbError
+        The three arrays contradict each other or the shape.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        indices: Any,
+        indptr: Any,
+        shape: tuple[int, int],
+        storage: Literal["csr", "csc"],
+        *,
+        path: Any = None,
+        where: str = "X",
+    ) -> None:
+        self.data, self.indices = data, indices
+        self.shape = (int(shape[0]), int(shape[1]))
+        self.storage = storage
+        self.path, self.where = path, where
+        self.n_major, self.n_minor = self.shape if storage == "csr" else self.shape[::-1]
+        stored = int(data.shape[0])
+        if tuple(indptr.shape) != (self.n_major + 1,):
+            raise self._broken(
+                f"'indptr' has {indptr.shape[0] if indptr.shape else 0} entries, not {self.n_major + 1}"
+            )
+        if int(indices.shape[0]) != stored:
+            raise self._broken(f"it has {stored:,} values but {int(indices.shape[0]):,} indices")
+        with reading(path, where):
+            self.indptr = np.asarray(indptr[:], dtype=np.int64)
+        if self.indptr[0] != 0 or self.indptr[-1] > stored or (np.diff(self.indptr) < 0).any():
+            raise self._broken("'indptr' does not rise from 0 to the number of stored values")
+        self.nnz = int(self.indptr[-1])
+        for name, array in (("values", data), ("indices", indices)):
+            if array.dtype.kind not in ("biuf" if name == "values" else "iu"):
+                raise self._broken(f"its {name} are of type {array.dtype}, not numbers")
+
+    def _broken(self, reason: str) -> HyperPerturbError:
+        name = f"'{self.path}'" if self.path is not None else "the object"
+        return HyperPerturbError(
+            f"The matrix {self.where} of {name} is damaged: {reason}.",
+            hint="Copy or download the file again, or write it anew with anndata's write_h5ad.",
+        )
+
+    def ranges(self, target: int = BLOCK_VALUES) -> Iterator[tuple[int, int]]:
+        """Cut the rows (CSR) or columns (CSC) into ranges of about `target` stored values."""
+        start = 0
+        while start < self.n_major:
+            stop = int(np.searchsorted(self.indptr, self.indptr[start] + target, side="right")) - 1
+            stop = min(max(stop, start + 1), self.n_major)
+            yield start, stop
+            start = stop
+
+    def buffers(self, target: int = BLOCK_VALUES) -> Buffers:
+        """Give buffers that hold any range of :meth:`ranges`."""
+        longest = max((int(self.indptr[b] - self.indptr[a]) for a, b in self.ranges(target)), default=0)
+        return np.empty(longest, dtype=np.float32), np.empty(longest, dtype=np.int32)
+
+    def read(
+        self, start: int, stop: int, buffers: Buffers | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read the rows (CSR) or columns (CSC) `start` to `stop`.
+
+        Parameters
+        ----------
+        start, stop
+            The range.
+        buffers
+            Where to put values and indices, from :meth:`buffers`; None makes new arrays.
+
+        Returns
+        -------
+        tuple
+            Values (float32), indices (int32) and the range's own indptr (int64, from 0). Not checked: indices
+            may still lie outside the matrix.
+
+        Raises
+        ------
+        HyperPerturbError
+            The file is damaged there.
+        """
+        a, b = int(self.indptr[start]), int(self.indptr[stop])
+        into = (None, None) if buffers is None else buffers
+        with reading(self.path, f"{self.where}, values {a:,} to {b:,},"):
+            values = _take(self.data, a, b, into[0], np.dtype(np.float32))
+            indices = _take(self.indices, a, b, into[1], np.dtype(np.int32))
+        return values, indices, self.indptr[start : stop + 1] - a
+
+    def rows(self, start: int, stop: int) -> sp.csr_matrix:
+        """Read cells `start` to `stop` as CSR, float32 (for CSC this reads the whole matrix once)."""
+        if self.storage == "csr":
+            values, indices, indptr = self.read(start, stop)
+            self.check_indices(indices)
+            out = sp.csr_matrix((values, indices, indptr), shape=(stop - start, self.shape[1]))
+        else:
+            parts = []
+            for a, b in self.ranges():
+                values, indices, indptr = self.read(a, b)
+                self.check_indices(indices)
+                column = np.repeat(np.arange(a, b, dtype=np.int32), np.diff(indptr))
+                keep = (indices >= start) & (indices < stop)
+                parts.append((values[keep], indices[keep] - start, column[keep]))
+            joined = [np.concatenate(part) for part in zip(*parts, strict=True)]
+            out = sp.csr_matrix((joined[0], (joined[1], joined[2])), shape=(stop - start, self.shape[1]))
+        if not out.has_canonical_format:
+            out.sum_duplicates()
+        return out
+
+    def check_indices(self, indices: np.ndarray) -> None:
+        """Refuse indices that lie outside the matrix."""
+        if indices.size and (int(indices.min()) < 0 or int(indices.max()) >= self.n_minor):
+            raise self.outside()
+
+    def outside(self) -> HyperPerturbError:
+        """The error for an index outside the matrix."""
+        return self._broken(f"an index lies outside its {self.shape[0]:,} cells x {self.shape[1]:,} genes")
+
+
+class DenseMatrix:
+    """A dense matrix that is read in tiles.
+
+    Parameters
+    ----------
+    array
+        ``(cells, genes)``, h5py dataset or array.
+    path, where
+        The file and the place in it, for messages.
+
+    Raises
+    ------
+    HyperPerturbError
+        It has not two dimensions, or holds no numbers.
+    """
+
+    storage: Literal["dense"] = "dense"
+
+    def __init__(self, array: Any, *, path: Any = None, where: str = "X") -> None:
+        self.array, self.path, self.where = array, path, where
+        if len(array.shape) != 2 or array.dtype.kind not in "biuf":
+            name = f"'{path}'" if path is not None else "the object"
+            raise HyperPerturbError(
+                f"The matrix {where} of {name} is not a table of numbers "
+                f"(shape {tuple(array.shape)}, type {array.dtype}).",
+                hint="Put the raw counts in X as a cells x genes matrix.",
+            )
+        self.shape = (int(array.shape[0]), int(array.shape[1]))
+        self.nnz = self.shape[0] * self.shape[1]
+
+    def tiles(self, target: int = TILE_VALUES) -> Iterator[tuple[slice, list[slice]]]:
+        """Cut the matrix into strips of cells, each with the column pieces to read it in.
+
+        One piece where a strip of whole cells fits in `target` values; several where the file's chunks are so tall
+        that whole cells of a chunk would not fit: then each chunk is still decoded only a few times.
+        """
+        n_cells, n_genes = self.shape
+        chunks = getattr(self.array, "chunks", None) or (1, n_genes)
+        tall = max(1, min(int(chunks[0]), n_cells))
+        if tall * n_genes <= 4 * target:
+            rows = max(tall, target // max(n_genes, 1) // tall * tall, 1)
+            columns = [slice(0, n_genes)]
+        else:
+            rows = min(tall, 4 * target)
+            wide = max(1, min(int(chunks[1]), n_genes))
+            width = max(wide, 4 * target // rows // wide * wide, 1)
+            columns = [slice(a, min(a + width, n_genes)) for a in range(0, n_genes, width)]
+        for start in range(0, n_cells, rows):
+            yield slice(start, min(start + rows, n_cells)), columns
+
+    def read(self, rows: slice, columns: slice) -> np.ndarray:
+        """Read one tile, float32, C order."""
+        with reading(self.path, f"{self.where}, cells {rows.start:,} to {rows.stop:,},"):
+            return np.ascontiguousarray(np.asarray(self.array[rows, columns]), dtype=np.float32)
+
+    def rows(self, start: int, stop: int) -> sp.csr_matrix:
+        """Read cells `start` to `stop` as CSR, float32."""
+        return sp.csr_matrix(self.read(slice(start, stop), slice(0, self.shape[1])))
+
+
+Matrix = SparseMatrix | DenseMatrix
+
+
+def open_matrix(node: h5py.Group | h5py.Dataset, *, path: Any, where: str) -> Matrix:
+    """Open a matrix of an ``.h5ad`` file.
+
+    Parameters
+    ----------
+    node
+        The HDF5 node: a group (sparse; also the ``h5sparse`` layout of old files) or a dataset (dense).
+    path, where
+        The file and the place in it, for messages.
+
+    Returns
+    -------
+    SparseMatrix or DenseMatrix
+        Nothing but the row pointers is read.
+
+    Raises
+    ------
+    HyperPerturbError
+        The matrix is damaged or of a kind that is not known.
+    """
+    with reading(path, where):
+        if isinstance(node, h5py.Dataset):
+            return DenseMatrix(node, path=path, where=where)
+        kind = (encoding(node) or text(node.attrs.get("h5sparse_format", ""))).removesuffix("_matrix")
+        shape = node.attrs.get("shape", node.attrs.get("h5sparse_shape"))
+        if kind not in ("csr", "csc") or shape is None or len(np.atleast_1d(shape)) != 2:
+            raise HyperPerturbError(
+                f"The matrix {where} of '{path}' is stored in a way that is not known here ({kind or 'no encoding'}).",
+                hint="Write it anew as CSR with anndata's write_h5ad.",
+            )
+        size = (int(shape[0]), int(shape[1]))
+        return SparseMatrix(node["data"], node["indices"], node["indptr"], size, kind, path=path, where=where)
+
+
+def memory_matrix(array: Any, *, where: str) -> Matrix:
+    """Take the matrix of an AnnData in memory.
+
+    Parameters
+    ----------
+    array
+        SciPy sparse matrix or array, NumPy array or matrix.
+    where
+        The place, for messages.
+
+    Returns
+    -------
+    SparseMatrix or DenseMatrix
+        CSR, CSC and dense are used without a copy.
+    """
+    if sp.issparse(array):
+        if array.format not in ("csr", "csc"):
+            array = array.tocsr()
+        return SparseMatrix(array.data, array.indices, array.indptr, array.shape, array.format, where=where)
+    return DenseMatrix(np.asarray(array), where=where)
+
+
+def _take(source: Any, start: int, stop: int, into: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+    if isinstance(source, h5py.Dataset) and into is not None and source.dtype == dtype:
+        out = into[: stop - start]
+        if stop > start:
+            source.read_direct(out, np.s_[start:stop])
+        return out
+    part = np.asarray(source[start:stop])
+    if dtype.kind == "i" and part.dtype != dtype and part.size:
+        limit = np.iinfo(dtype)  # a wrapped index would point at a gene that was never meant
+        if int(part.max()) > limit.max or int(part.min()) < limit.min:
+            raise ValueError("an index is too large")
+    if dtype.kind == "f" and part.dtype.kind == "f" and part.dtype.itemsize > 4:
+        with np.errstate(over="ignore"):  # becomes infinite, and is refused as such where values are checked
+            return part.astype(dtype)
+    return part.astype(dtype, copy=False)
+
+
+def prefetch(jobs: Iterator[Callable[[], Any]]) -> Iterator[Any]:
+    """Run jobs one ahead of their consumer, in one reader thread.
+
+    Parameters
+    ----------
+    jobs
+        Functions without arguments; each reads and decodes one block.
+
+    Yields
+    ------
+    Any
+        What the jobs return, in order. At most three results exist at a time: one in use, one waiting, one being
+        made. When the consumer stops, the thread stops after the block it is reading.
+    """
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=1)
+    stopped = threading.Event()
+
+    def put(item: tuple[str, Any]) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def work() -> None:
+        try:
+            for job in jobs:
+                if stopped.is_set():
+                    return
+                put(("block", job()))
+            put(("end", None))
+        except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
+            put(("error", error))
+
+    thread = threading.Thread(target=work, name="hyperperturb-reader", daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = ready.get()
+            if kind == "error":
+                raise value
+            if kind == "end":
+                return
+            yield value
+    finally:
+        stopped.set()
+        thread.join()
