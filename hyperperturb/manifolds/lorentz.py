@@ -25,6 +25,17 @@ from hyperperturb.manifolds.safe import sum_squares
 Array = Any
 
 
+def _prepare_wide(*arrays: Any, c: Any) -> tuple[Any, ...]:
+    """Return ``(ops, *arrays, c, like)`` in float64, and an array of the dtype that the result goes back to.
+
+    Coordinates grow as ``exp(sqrt(c) d)`` and the formulas subtract them: at distance 8 float32 would lose three
+    of its seven digits, where float64 loses three of sixteen.
+    """
+    ops, *arrays, c = prepare(*arrays, c=c)
+    like = arrays[0]
+    return ops, *(wide(ops, a) for a in arrays), wide(ops, c), like
+
+
 def _dot(ops: Any, u: Array, v: Array) -> Array:
     return ops.sum(u * v, axis=-1, keepdims=True)
 
@@ -33,9 +44,9 @@ def _time(ops: Any, space: Array, c: Array) -> Array:
     return ops.sqrt(1.0 / c + sum_squares(space))
 
 
-def _point(ops: Any, space: Array, c: Array) -> Array:
-    """Return the point over the given space part, within the reach of the dtype."""
-    limit = safe.reach(dtype_of(space))
+def _point(ops: Any, space: Array, c: Array, dtype: str) -> Array:
+    """Return the point over the given space part, within the reach of the dtype that it will be stored in."""
+    limit = safe.reach(dtype)
     size2 = c * sum_squares(space)
     outside = size2 > limit * limit
     shrink = limit / ops.sqrt(ops.where(outside, size2, ops.ones_like(size2)))
@@ -61,8 +72,9 @@ def _half_sinh2(ops: Any, x: Array, y: Array, c: Array) -> Array:
     # sinh of the difference of the two radii.
     radial = safe.divide(_dot(ops, x - y, x + y), length_x * _time(ops, y, c) + length_y * _time(ops, x, c))
     radial2 = ops.square(radial)
-    # |x||y| - x·y, without its cancellation for nearly parallel vectors.
-    turn = safe.divide(sum_squares(length_y * x - length_x * y), 2.0 * both)
+    # |x||y| - x·y = ||y|x - |x|y|²/(2|x||y|), the difference of the two vectors written in x - y.
+    longer = safe.divide(_dot(ops, x - y, x + y), length_x + length_y)
+    turn = safe.divide(sum_squares(length_y * (x - y) - longer * y), 2.0 * both)
     return 0.5 * radial2 / (1.0 + ops.sqrt(1.0 + radial2)) + 0.5 * c * turn
 
 
@@ -88,8 +100,9 @@ def inner(x: Array, u: Array, v: Array | None = None, *, c: Any, keepdims: bool 
     array
         ``(...)``, or ``(..., 1)`` with ``keepdims``.
     """
-    ops, x, u, v, c = prepare(x, u, u if v is None else v, c=c)
+    ops, x, u, v, c, like = _prepare_wide(x, u, u if v is None else v, c=c)
     value = _inner(ops, x[..., 1:], u[..., 1:], v[..., 1:], c)
+    value = narrow(ops, value, like)
     return value if keepdims else value[..., 0]
 
 
@@ -102,8 +115,9 @@ def _inner(ops: Any, x: Array, u: Array, v: Array, c: Array) -> Array:
 
 def norm(x: Array, u: Array, *, c: Any, keepdims: bool = False) -> Array:
     """Return the length of tangent vectors; its gradient at ``u = 0`` is 0. As :func:`inner`."""
-    ops, x, u, c = prepare(x, u, c=c)
+    ops, x, u, c, like = _prepare_wide(x, u, c=c)
     value = safe.sqrt(_inner(ops, x[..., 1:], u[..., 1:], u[..., 1:], c))
+    value = narrow(ops, value, like)
     return value if keepdims else value[..., 0]
 
 
@@ -134,8 +148,9 @@ def dist(x: Array, y: Array, *, c: Any, keepdims: bool = False) -> Array:
     >>> round(float(dist(np.array([1.0, 0.0]), np.array([np.cosh(2.0), np.sinh(2.0)]), c=1.0)), 12)
     2.0
     """
-    ops, x, y, c = prepare(x, y, c=c)
+    ops, x, y, c, like = _prepare_wide(x, y, c=c)
     value = 2.0 * ops.arcsinh(safe.sqrt(_half_sinh2(ops, x[..., 1:], y[..., 1:], c))) / ops.sqrt(c)
+    value = narrow(ops, value, like)
     return value if keepdims else value[..., 0]
 
 
@@ -196,16 +211,18 @@ def expmap(x: Array, v: Array, *, c: Any) -> Array:
     array
         ``(..., d + 1)``, on the hyperboloid.
     """
-    ops, x, v, c = prepare(x, v, c=c)
+    ops, x, v, c, like = _prepare_wide(x, v, c=c)
     xs, vs = x[..., 1:], v[..., 1:]
     z = c * _inner(ops, xs, vs, vs, c)
     # sinh must not overflow; a step that long ends at the dtype's reach anyway.
-    far = safe.arsinh_reach(dtype_of(x)) ** 2
+    far = safe.arsinh_reach(dtype_of(like)) ** 2
     vs = vs * ops.where(z > far, ops.sqrt(far / ops.where(z > far, z, ops.ones_like(z))), ops.ones_like(z))
     z = ops.minimum(z, far)
     ratio = safe.sinhc(z)
     # cosh = sqrt(1 + sinh²), with sinh² = z ratio², needs no second function of z.
-    return _point(ops, ops.sqrt(1.0 + z * ops.square(ratio)) * xs + ratio * vs, c)
+    return narrow(
+        ops, _point(ops, ops.sqrt(1.0 + z * ops.square(ratio)) * xs + ratio * vs, c, dtype_of(like)), like
+    )
 
 
 def logmap(x: Array, y: Array, *, c: Any) -> Array:
@@ -227,11 +244,11 @@ def logmap(x: Array, y: Array, *, c: Any) -> Array:
     array
         Tangent vectors at ``x``, ``(..., d + 1)``.
     """
-    ops, x, y, c = prepare(x, y, c=c)
+    ops, x, y, c, like = _prepare_wide(x, y, c=c)
     xs, ys = x[..., 1:], y[..., 1:]
     half = _half_sinh2(ops, xs, ys, c)
     factor = safe.arsinhc(half) / ops.sqrt(1.0 + half)
-    return _tangent(ops, x, factor * ((ys - xs) - 2.0 * half * xs), c)
+    return narrow(ops, _tangent(ops, x, factor * ((ys - xs) - 2.0 * half * xs), c), like)
 
 
 def expmap0(v: Array, *, c: Any) -> Array:
@@ -241,7 +258,7 @@ def expmap0(v: Array, *, c: Any) -> Array:
     z = c * sum_squares(vs)
     far = safe.arsinh_reach(dtype_of(v)) ** 2
     vs = vs * ops.where(z > far, ops.sqrt(far / ops.where(z > far, z, ops.ones_like(z))), ops.ones_like(z))
-    return _point(ops, safe.sinhc(ops.minimum(z, far)) * vs, c)
+    return _point(ops, safe.sinhc(ops.minimum(z, far)) * vs, c, dtype_of(v))
 
 
 def logmap0(y: Array, *, c: Any) -> Array:
@@ -270,27 +287,29 @@ def ptransp(x: Array, y: Array, v: Array, *, c: Any) -> Array:
     array
         Tangent vectors at ``y``, ``(..., d + 1)``; same length.
     """
-    ops, x, y, v, c = prepare(x, y, v, c=c)
+    ops, x, y, v, c, like = _prepare_wide(x, y, v, c=c)
     xs, ys, vs = x[..., 1:], y[..., 1:], v[..., 1:]
-    ratio = _time(ops, ys, c) / _time(ops, xs, c)
-    product = _dot(ops, vs, ys - ratio * xs)  # <y, v>_L with v_0 = <x_s, v_s>/x_0
+    # <y, v>_L = <y - x, v>_L with v_0 = <x_s, v_s>/x_0; the difference of the times likewise through y - x.
+    time_x, step = _time(ops, xs, c), ys - xs
+    later = _dot(ops, step, xs + ys) / (time_x + _time(ops, ys, c))
+    product = _dot(ops, vs, step - later / time_x * xs)
     half = _half_sinh2(ops, xs, ys, c)
-    return _tangent(ops, y, vs + 0.5 * c * product / (1.0 + half) * (xs + ys), c)
+    return narrow(ops, _tangent(ops, y, vs + 0.5 * c * product / (1.0 + half) * (xs + ys), c), like)
 
 
 def ptransp0(y: Array, v: Array, *, c: Any) -> Array:
     """Return the parallel transport from the origin to ``y``. As :func:`ptransp`."""
-    ops, y, v, c = prepare(y, v, c=c)
+    ops, y, v, c, like = _prepare_wide(y, v, c=c)
     ys, vs = y[..., 1:], v[..., 1:]
     time = _time(ops, ys, c)
     space = vs + c * _dot(ops, ys, vs) / (1.0 + ops.sqrt(c) * time) * ys
-    return _tangent(ops, y, space, c)
+    return narrow(ops, _tangent(ops, y, space, c), like)
 
 
 def retr(x: Array, v: Array, *, c: Any) -> Array:
     """Return the first-order retraction: add the space parts and lift the sum back. As :func:`expmap`."""
     ops, x, v, c = prepare(x, v, c=c)
-    return _point(ops, x[..., 1:] + v[..., 1:], c)
+    return _point(ops, x[..., 1:] + v[..., 1:], c, dtype_of(x))
 
 
 def proju(x: Array, u: Array, *, c: Any) -> Array:
@@ -311,17 +330,17 @@ def proju(x: Array, u: Array, *, c: Any) -> Array:
     array
         Tangent vectors at ``x``, ``(..., d + 1)``.
     """
-    ops, x, u, c = prepare(x, u, c=c)
+    ops, x, u, c, like = _prepare_wide(x, u, c=c)
     xs, us = x[..., 1:], u[..., 1:]
     product = _dot(ops, xs, us) - _time(ops, xs, c) * u[..., :1]
-    return _tangent(ops, x, us + c * product * xs, c)
+    return narrow(ops, _tangent(ops, x, us + c * product * xs, c), like)
 
 
 def projx(x: Array, *, c: Any) -> Array:
     """Return the points with time recomputed from space, space bounded by the dtype's reach. ``(..., d +
     1)``."""
     ops, x, c = prepare(x, c=c)
-    return _point(ops, x[..., 1:], c)
+    return _point(ops, x[..., 1:], c, dtype_of(x))
 
 
 def egrad2rgrad(x: Array, g: Array, *, c: Any) -> Array:
@@ -354,7 +373,7 @@ def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
     mass = ops.sum(w, axis=-1, keepdims=True)
     # Reverse Cauchy-Schwarz bounds the Lorentz norm of the sum from below by the sum of the weights.
     length = ops.sqrt(ops.maximum(cw * (ops.square(time) - sum_squares(space)), ops.square(mass)))
-    return _point(ops, narrow(ops, safe.divide(space, length), x), c)
+    return _point(ops, narrow(ops, safe.divide(space, length), x), c, dtype_of(x))
 
 
 def to_poincare(x: Array, *, c: Any) -> Array:

@@ -166,7 +166,7 @@ def pairwise_dist(x: Array, y: Array | None = None, *, c: Any) -> Array:
     """
     ops, x, y, c = prepare(x, x if y is None else y, c=c)
     ratio2 = squared_differences(ops, x, y) / gap(x, c) / ops.swapaxes(gap(y, c), -1, -2)
-    return 2.0 * safe.sqrt(ratio2) * safe.arsinhc(c * ratio2)
+    return 2.0 * safe.arsinh_scaled(safe.sqrt(ratio2), c)
 
 
 def mobius_add(x: Array, y: Array, *, c: Any) -> Array:

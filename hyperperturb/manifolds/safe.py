@@ -107,6 +107,18 @@ def sech2(z: Any) -> Any:
     return _analytic(z, _SECH2, closed)
 
 
+def arsinh_scaled(s: Any, c: Any) -> Any:
+    r"""Return :math:`\operatorname{arsinh}(\sqrt c\,s)/\sqrt c` for ``s >= 0`` and ``c >= 0``; ``s`` at ``c = 0``.
+
+    The same function as ``s * arsinhc(c s²)`` with half its operations, for large matrices and scalar ``c``.
+    """
+    ops = ops_of(s, c)
+    root = ops.sqrt(ops.where(c > 0, c, ops.ones_like(c)))
+    z = c * ops.square(s)
+    near = s * (1.0 + z * (_ARSINHC[1] + z * (_ARSINHC[2] + z * _ARSINHC[3])))
+    return ops.where(z < 0.2 * _SERIES_BELOW[dtype_of(s)], near, ops.arcsinh(root * s) / root)
+
+
 def artanh(x: Any) -> Any:
     """Return the inverse hyperbolic tangent, with the argument clamped inside (-1, 1).
 
