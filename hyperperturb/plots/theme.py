@@ -7,6 +7,7 @@ measured is outlined.
 
 from __future__ import annotations
 
+import html
 import math
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ DOWN = "#0072B2"
 OTHER = "#8C9199"
 INK = "#7D828A"  # reads at 4 : 1 on white and on the dark page alike; in the app the page's own text colour replaces it
 RULE = "rgba(128, 134, 142, 0.22)"
-ACCENT = "#0F766E"
+LEAD = "#179A89"  # what the picture is about, where neither up nor down is meant; reads on both pages
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 """Seven categories that stay apart for colour-blind readers; the eighth of the palette, black, is left for text."""
@@ -174,11 +175,33 @@ def shorten(name: str, length: int = 22) -> str:
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
+def plain(name: object) -> str:
+    """Escape a name from a file for plotly, which reads text as a small HTML.
+
+    Parameters
+    ----------
+    name : object
+        The name.
+
+    Returns
+    -------
+    str
+        The text with ``&``, ``<`` and ``>`` written out.
+
+    Examples
+    --------
+    >>> plain("HLA-A<b>")
+    'HLA-A&lt;b&gt;'
+    """
+    return html.escape(str(name), quote=False)
+
+
 def style(figure: go.Figure, *, height: int = 380, legend: bool = True) -> go.Figure:
     """Give a figure the look that all share, in place.
 
-    The neutral colours go into the figure's template: the web app replaces a template's by the page's own text
-    and grid colours, light or dark, and everywhere else the mid-contrast neutrals set here read on both.
+    The neutral colours go into the figure's template, not its layout: Streamlit's own theme (``theme="streamlit"``)
+    writes the page's text and grid colours and its font there, light or dark; everywhere else the mid-contrast
+    neutrals set here read on both.
 
     Parameters
     ----------

@@ -1,0 +1,175 @@
+"""Pictures of a training: loss curves for each stage, small multiples for everything else that was recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from hyperperturb.plots import theme
+
+STAGES = {"genes": "placing the genes", "cells": "reading the cells"}
+"""Words for the stages of a training; others are shown as they are."""
+_NOT_A_COMPONENT = {"stage", "epoch", "epochs", "loss", "val_loss", "time", "kind", "seconds", "fraction"}
+_WORDS = {"learning_rate": "learning rate"}
+
+
+def _stages(history: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    if history is None or history.empty or "loss" not in history.columns:
+        return []
+    if "stage" not in history.columns:
+        return [("", history)]
+    return [(str(name), rows) for name, rows in history.groupby("stage", sort=False)]
+
+
+def _series(rows: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs and values of a column where the value is finite."""
+    if column not in rows.columns:
+        return np.array([]), np.array([])
+    values = pd.to_numeric(rows[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    epochs = rows["epoch"].to_numpy(np.float64) if "epoch" in rows.columns else np.arange(1.0, len(rows) + 1)
+    known = np.isfinite(values)
+    return epochs[known], values[known]
+
+
+def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
+    """Training and validation loss of each stage on one picture, with the last value at the line's end.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        One row an epoch: ``epoch``, ``loss`` and, where there are any, ``stage``, ``val_loss``; more rows may come.
+    height : int
+        Height in pixels.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One panel a stage, side by side; logarithmic where every loss is positive.
+    """
+    stages = _stages(history)
+    if not stages:
+        return theme.empty("The loss appears here with the first epoch.")
+    figure = make_subplots(rows=1, cols=len(stages), horizontal_spacing=0.13)
+    named: set[str] = set()
+    for at, (stage, rows) in enumerate(stages, start=1):
+        ends: list[float] = []
+        drawn = [(*_series(rows, "loss"), "training", theme.OTHER, "solid", 1.8)]
+        drawn.append((*_series(rows, "val_loss"), "validation", theme.LEAD, "dash", 2.4))
+        values = np.concatenate([entry[1] for entry in drawn])
+        logarithmic = values.size > 0 and bool((values > 0).all())
+        span = np.ptp(np.log10(values)) if logarithmic else (np.ptp(values) if values.size else 0.0)
+        for epochs, losses, name, colour, dash, width in drawn:
+            if not losses.size:
+                continue
+            figure.add_trace(
+                go.Scatter(
+                    x=epochs,
+                    y=losses,
+                    mode="lines" if losses.size > 1 else "markers",
+                    name=name,
+                    legendgroup=name,
+                    showlegend=name not in named,
+                    line={"color": colour, "width": width, "dash": dash},
+                    hovertemplate=f"{name}, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
+                ),
+                row=1,
+                col=at,
+            )
+            named.add(name)
+            last = float(np.log10(losses[-1])) if logarithmic else float(losses[-1])
+            close = [other for other in ends if abs(other - last) < 0.06 * (span or 1)]
+            figure.add_annotation(
+                x=epochs[-1],
+                y=last,
+                text=theme.number(losses[-1]),
+                font={"color": colour, "size": 12},
+                showarrow=False,
+                xanchor="left",
+                xshift=5,
+                yshift=(14 if last >= close[0] else -14) if close else 0,
+                row=1,
+                col=at,
+            )
+            ends.append(last)
+        words = STAGES.get(stage, stage)
+        figure.update_xaxes(
+            title_text=f"epoch ({words})" if words else "epoch", showgrid=False, row=1, col=at
+        )
+        figure.update_yaxes(
+            type="log" if logarithmic else "linear",
+            title_text="loss" if at == 1 else None,
+            zeroline=False,
+            # Whole decades alone would leave a flat curve without a single tick.
+            nticks=6,
+            dtick="D2" if logarithmic and span < 1.2 else None,
+            row=1,
+            col=at,
+        )
+        top = float(rows["epochs"].max()) if "epochs" in rows.columns else float("nan")
+        known = _series(rows, "loss")[0]
+        most = max(known.max() if known.size else 1.0, top if np.isfinite(top) else 1.0, 2.0)
+        figure.update_xaxes(range=[0.5, most * 1.0 + 0.14 * most], row=1, col=at)
+    return theme.style(figure, height=height)
+
+
+def component_curves(history: pd.DataFrame, *, columns: int = 3) -> go.Figure:
+    """Every other number of the training (loss components, learning rate, curvature), one small panel each.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        As for :func:`loss_curves`; every further numeric column is drawn.
+    columns : int
+        Panels beside each other.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One panel a number and stage, each on its own scale.
+    """
+    panels = []
+    for stage, rows in _stages(history):
+        for name in history.columns:
+            if name in _NOT_A_COMPONENT:
+                continue
+            epochs, values = _series(rows, name)
+            if values.size:
+                panels.append((stage, name, epochs, values))
+    if not panels:
+        return theme.empty("No loss components were recorded.")
+    several = len({stage for stage, *_ in panels}) > 1
+    across = min(columns, len(panels))
+    down = -(-len(panels) // across)
+    titles = [
+        theme.plain(_WORDS.get(name, name.replace("_", " ")) + (f" ({stage})" if several else ""))
+        for stage, name, *_ in panels
+    ]
+    figure = make_subplots(
+        rows=down,
+        cols=across,
+        subplot_titles=titles,
+        horizontal_spacing=0.09,
+        vertical_spacing=min(0.16, 0.5 / down),
+    )
+    for place, (_, name, epochs, values) in enumerate(panels):
+        at = {"row": place // across + 1, "col": place % across + 1}
+        figure.add_trace(
+            go.Scatter(
+                x=epochs,
+                y=values,
+                mode="lines" if values.size > 1 else "markers",
+                name=name,
+                line={"color": theme.LEAD, "width": 1.8},
+                hovertemplate="epoch %{x}: %{y:.4g}<extra></extra>",
+            ),
+            **at,
+        )
+        positive = bool((values > 0).all()) and values.max() / values.min() > 10
+        figure.update_yaxes(type="log" if positive else "linear", nticks=4, zeroline=False, **at)
+        figure.update_xaxes(showgrid=False, nticks=4, **at)
+    theme.style(figure, height=60 + 150 * down, legend=False)
+    figure.update_annotations(font={"size": 13})
+    figure.update_layout(margin_t=34)
+    return figure
