@@ -198,7 +198,7 @@ class _Layout:
         column = self.weight if self.weight is not None else (2 if self.table.n_columns > 2 else None)
         if column is not None:
             cells = [cell.lower() for cell in self.cells(column)]
-            words = [cell for cell in cells if not is_number(cell)]
+            words = [cell for cell in cells if cell and not is_number(cell)]
             if words and all(cell in _SIGNS for cell in cells):
                 return "regulons"
             # the negative ones may come late in the file

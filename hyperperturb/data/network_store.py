@@ -68,7 +68,8 @@ def load_network(path: Path | str) -> Network:
     if not path.is_file():
         raise HyperPerturbError(f"There is no network file '{path}'.", hint="Check the path.")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # opened here, because np.load leaves a damaged file open
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             about = json.loads(str(arrays["about"]))
             genes = tuple(arrays["genes"].tolist())
             shape = (len(genes), len(genes))
