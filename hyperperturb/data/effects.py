@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperperturb.data.genes import short_list
 from hyperperturb.data.labels import control_codes, parse_targets
-from hyperperturb.data.screen import Screen, open_screen
+from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress, scaled
 

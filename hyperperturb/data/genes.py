@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hyperperturb.data.h5ad import Frame
+from hyperperturb.data.frames import Frame
 
 SYMBOL_COLUMNS = (
     "gene_symbol",

@@ -7,14 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from hyperperturb.data.controls import ControlProposal
 from hyperperturb.data.genes import GeneNames, short_list
-from hyperperturb.data.labels import (
-    ControlProposal,
-    control_codes,
-    control_stem,
-    is_unassigned,
-    parse_targets,
-)
+from hyperperturb.data.labels import control_codes, control_stem, is_unassigned, parse_targets
 from hyperperturb.data.values import Values
 
 FEW_CELLS_ERROR, FEW_CELLS = 10, 500

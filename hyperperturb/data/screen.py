@@ -6,30 +6,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import h5py
 import numpy as np
-import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict
 
-from hyperperturb.data.genes import GeneNames, read_gene_names
-from hyperperturb.data.h5ad import Frame, Labels, PandasFrame, open_frame, open_h5, reading
-from hyperperturb.data.labels import (
+from hyperperturb.data.controls import (
     COLUMN_ORDER,
     CONTROL_COLUMNS,
     ControlProposal,
     LabelCandidate,
     column_rank,
-    control_codes,
-    normalise_label,
-    parse_targets,
     propose_control,
 )
-from hyperperturb.data.matrix import Matrix, memory_matrix, open_matrix
+from hyperperturb.data.frames import Labels
+from hyperperturb.data.h5ad import reading
+from hyperperturb.data.labels import control_codes, normalise_label, parse_targets
+from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.data.repairs import (
     Repair,
     empty_cell_repairs,
@@ -38,7 +32,6 @@ from hyperperturb.data.repairs import (
     size_repairs,
     value_repairs,
 )
-from hyperperturb.data.values import Values, look, refuse_bad_values
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
@@ -58,7 +51,6 @@ __all__ = [
 
 MAX_LABELS = 20_000
 _MAX_NUMBERS = 50  # a column of whole numbers with more different values holds measurements, not labels
-_COUNT_LAYERS = ("counts", "raw_counts", "count", "raw_count", "umi", "umis", "umi_counts", "raw", "spliced")
 _BATCH_COLUMNS = (
     "batch",
     "replicate",
@@ -160,370 +152,6 @@ class ScreenReport(BaseModel):
         counts = self.label_columns.get(column, {})
         chosen = control_codes(counts, control)
         return sum(n for n, is_control in zip(counts.values(), chosen, strict=True) if is_control)
-
-
-class Screen:
-    """An opened screen; made by :func:`open_screen`, used as a context manager.
-
-    Attributes
-    ----------
-    path
-        The file, None for an object in memory.
-    genes
-        ``(n_genes,)`` unique gene names as they are used (see :class:`~hyperperturb.data.genes.GeneNames`).
-    n_cells, n_genes
-        Size.
-    layer
-        Where the values are taken from; None is ``X``.
-    matrix
-        The values.
-    values
-        What they are.
-    """
-
-    def __init__(
-        self,
-        *,
-        path: Path | None,
-        obs: Frame,
-        names: GeneNames,
-        matrix: Matrix,
-        layer: str | None,
-        values: Values,
-        file: Any,
-    ) -> None:
-        self.path = path
-        self.obs = obs
-        self.names = names
-        self.genes = names.genes
-        self.matrix = matrix
-        self.layer = layer
-        self.values = values
-        self.n_cells, self.n_genes = matrix.shape
-        self._file = file
-
-    def __enter__(self) -> Screen:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    @property
-    def name(self) -> str:
-        """The screen in words, for messages."""
-        return f"'{self.path}'" if self.path is not None else "the AnnData object"
-
-    @property
-    def where(self) -> str:
-        """The place of the values in words."""
-        return {None: "X", "raw": "raw.X"}.get(self.layer, f"layer '{self.layer}'")
-
-    @property
-    def storage(self) -> Literal["csr", "csc", "dense"]:
-        """How the values are stored."""
-        return self.matrix.storage
-
-    @property
-    def is_log(self) -> bool:
-        """Whether the values are log-normalised already."""
-        return self.values.kind == "log-normalised"
-
-    @property
-    def log_factor(self) -> float:
-        """What log-normalised values are multiplied with to be natural logarithms."""
-        return float(np.log(self.values.log_base)) if self.is_log and self.values.log_base else 1.0
-
-    @property
-    def obs_columns(self) -> tuple[str, ...]:
-        """The columns of ``obs``."""
-        return self.obs.columns
-
-    def cell_names(self) -> np.ndarray:
-        """Read the names of the cells, objects of type str."""
-        with reading(self.path, "the cell names"):
-            return self.obs.index()
-
-    def label_codes(self, column: str) -> Labels:
-        """Read a column of ``obs`` as codes and categories.
-
-        Parameters
-        ----------
-        column
-            A column of ``obs``.
-
-        Returns
-        -------
-        Labels
-            ``codes`` (−1 where a cell has no label) and ``categories``.
-
-        Raises
-        ------
-        HyperPerturbError
-            There is no such column, or it is damaged.
-        """
-        if column not in self.obs.columns:
-            listed = ", ".join(self.obs.columns[:20])
-            raise HyperPerturbError(
-                f"{self.name} has no obs column '{column}'.", hint=f"Its columns are: {listed or 'none'}."
-            )
-        with reading(self.path, f"obs column '{column}'"):
-            labels = self.obs.labels(column)
-        if labels.codes.shape != (self.n_cells,):
-            raise HyperPerturbError(
-                f"Column '{column}' of {self.name} has {labels.codes.shape[0]:,} rows, but the matrix has "
-                f"{self.n_cells:,} cells.",
-                hint="Write the file anew with anndata's write_h5ad.",
-            )
-        return labels
-
-    def labels(self, column: str) -> np.ndarray:
-        """Read a column of ``obs`` as text.
-
-        Parameters
-        ----------
-        column
-            A column of ``obs``.
-
-        Returns
-        -------
-        np.ndarray
-            ``(n_cells,)`` objects of type str; ``""`` where a cell has no label.
-
-        Raises
-        ------
-        HyperPerturbError
-            There is no such column, or it is damaged.
-        """
-        return self.label_codes(column).values()
-
-    def blocks(self, rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
-        """Go through the cells in blocks.
-
-        Parameters
-        ----------
-        rows
-            Cells a block.
-
-        Yields
-        ------
-        tuple
-            The cells (a slice) and their stored values ``(cells, n_genes)``, CSR, float32: counts or log-normalised
-            values as in the file, not normalised. CSC files are read once for every 256 MB of values.
-
-        Raises
-        ------
-        HyperPerturbError
-            The file is damaged.
-        """
-        window = rows
-        if self.storage == "csc":  # rows of a CSC file are scattered: take as many at a time as memory allows
-            per_cell = max(8 * self.matrix.nnz // max(self.n_cells, 1), 1)
-            window = max(rows, (256 << 20) // per_cell // rows * rows)
-        for first in range(0, self.n_cells, window):
-            last = min(first + window, self.n_cells)
-            part = self.matrix.rows(first, last)
-            for start in range(first, last, rows):
-                stop = min(start + rows, last)
-                yield slice(start, stop), part[start - first : stop - first] if window != rows else part
-
-
-def is_anndata(source: object) -> bool:
-    """Say whether an object is an AnnData, without importing anndata."""
-    return all(hasattr(source, name) for name in ("obs", "var", "X", "layers", "obs_names"))
-
-
-def open_screen(source: str | Path | AnnData, *, layer: str | None = None) -> Screen:
-    """Open a screen for reading.
-
-    Parameters
-    ----------
-    source
-        An ``.h5ad`` file, or an AnnData in memory or backed.
-    layer
-        The layer to take values from; ``"X"`` and ``"raw"`` name those. None takes ``X`` when it holds counts, else a
-        layer (or ``raw``) that does, else ``X``.
-
-    Returns
-    -------
-    Screen
-        To be closed, or used as a context manager. Only names, row pointers and a sample of values are read.
-
-    Raises
-    ------
-    HyperPerturbError
-        Not an HDF5 file, cut short, damaged; no ``obs``, no cells or genes, no such layer; values that are negative
-        or not finite.
-    """
-    if isinstance(source, str | Path):
-        return _open_file(Path(source), layer)
-    if is_anndata(source):
-        return _open_memory(source, layer)
-    raise HyperPerturbError(
-        f"A screen is a path to an .h5ad file or an AnnData object, not {type(source).__name__}."
-    )
-
-
-def _open_file(path: Path, layer: str | None) -> Screen:
-    file = open_h5(path)
-    try:
-        with reading(path):
-            return _screen_of_file(path, file, layer)
-    except BaseException:
-        file.close()
-        raise
-
-
-def _screen_of_file(path: Path, file: h5py.File, layer: str | None) -> Screen:
-    obs = open_frame(file, "obs")
-    if obs is None:
-        other = (
-            "it is a 10x .h5 file: cells x genes without labels"
-            if "matrix" in file
-            else "not an AnnData file"
-        )
-        raise HyperPerturbError(
-            f"'{path}' has no 'obs' table, so no labels of cells ({other}).",
-            hint="Write the screen with anndata's write_h5ad, with the perturbation of each cell as a column of obs.",
-        )
-    nodes: dict[str, Any] = {}
-    if "X" in file and not (isinstance(file["X"], h5py.Dataset) and file["X"].shape in (None, ())):
-        nodes["X"] = file["X"]
-    if isinstance(file.get("layers"), h5py.Group):
-        nodes.update({name: node for name, node in file["layers"].items() if name not in ("X", "raw")})
-    raw = file.get("raw")
-    if isinstance(raw, h5py.Group) and "X" in raw:
-        nodes["raw"] = raw["X"]
-    elif "raw.X" in file:  # anndata < 0.7
-        nodes["raw"] = file["raw.X"]
-
-    def opener(name: str) -> tuple[Matrix, Frame | None]:
-        where = {"X": "X", "raw": "raw.X"}.get(name, f"layer '{name}'")
-        var = open_frame(file, "var")
-        if name == "raw":
-            raw_var = open_frame(raw, "var") if isinstance(raw, h5py.Group) else _legacy_raw_var(file)
-            var = raw_var or var
-        return open_matrix(nodes[name], path=path, where=where), var
-
-    return _choose(path, obs, nodes, opener, layer, file)
-
-
-def _legacy_raw_var(file: h5py.File) -> Frame | None:
-    return open_frame({"raw.var": file.get("raw.var")}, "raw.var") if "raw.var" in file else None  # type: ignore[arg-type]
-
-
-def _open_memory(adata: AnnData, layer: str | None) -> Screen:
-    file = None
-    if getattr(adata, "isbacked", False):
-        if adata.is_view:
-            adata = adata.to_memory()
-        else:
-            file = open_h5(Path(adata.filename))
-    arrays: dict[str, Any] = {}
-    if file is not None:
-        arrays["X"] = file["X"]
-    elif adata.X is not None:
-        arrays["X"] = adata.X
-    arrays.update({name: adata.layers[name] for name in adata.layers if name not in ("X", "raw")})
-    if adata.raw is not None and file is None:
-        arrays["raw"] = adata.raw.X
-
-    def opener(name: str) -> tuple[Matrix, Frame | None]:
-        where = {"X": "X", "raw": "raw.X"}.get(name, f"layer '{name}'")
-        var = PandasFrame(adata.raw.var if name == "raw" else adata.var)
-        array = arrays[name]
-        if isinstance(array, h5py.Group | h5py.Dataset):
-            return open_matrix(array, path=adata.filename, where=where), var
-        return memory_matrix(array, where=where), var
-
-    try:
-        return _choose(None, PandasFrame(adata.obs), arrays, opener, layer, file)
-    except BaseException:
-        if file is not None:
-            file.close()
-        raise
-
-
-def _choose(
-    path: Path | None, obs: Frame, nodes: dict[str, Any], opener: Any, layer: str | None, file: Any
-) -> Screen:
-    """Choose where the values are taken from: X if it holds counts, else a layer that does, else X."""
-    name = f"'{path}'" if path is not None else "the AnnData object"
-    if layer is not None and layer not in nodes:
-        have = ", ".join(repr(key) for key in nodes if key not in ("X", "raw")) or "none"
-        raise HyperPerturbError(f"{name} has no layer '{layer}'.", hint=f"Its layers are: {have}.")
-    if not nodes:
-        raise HyperPerturbError(
-            f"{name} has no matrix: neither X nor layers.", hint="Put the raw counts in X."
-        )
-    order = [layer] if layer is not None else [key for key in ("X",) if key in nodes]
-    if layer is None:
-        rest = [key for key in nodes if key not in ("X",)]
-        rest.sort(
-            key=lambda key: _COUNT_LAYERS.index(key.casefold()) if key.casefold() in _COUNT_LAYERS else 99
-        )
-        order += rest
-    first: tuple[str, Matrix, Frame | None, Values] | None = None
-    chosen = None
-    for key in order:
-        try:
-            matrix, var = opener(key)
-            _check_size(name, matrix, obs)
-            values = look(matrix)
-        except HyperPerturbError:
-            if first is None:  # what X (or the layer that was named) suffers from is what must be said
-                raise
-            continue
-        if first is None:
-            first = (key, matrix, var, values)
-        if values.bad is None and values.kind == "counts":
-            chosen = (key, matrix, var, values)
-            break
-    key, matrix, var, values = chosen or first  # type: ignore[misc]
-    names = (
-        read_gene_names(var)
-        if var is not None
-        else GeneNames(tuple(f"gene {i}" for i in range(matrix.shape[1])))
-    )
-    if len(names.genes) != matrix.shape[1]:
-        raise HyperPerturbError(
-            f"The matrix of {name} has {matrix.shape[1]:,} genes, but its var table has {len(names.genes):,} rows.",
-            hint="Write the file anew with anndata's write_h5ad.",
-        )
-    screen = Screen(
-        path=path,
-        obs=obs,
-        names=names,
-        matrix=matrix,
-        layer=None if key == "X" else key,
-        values=values,
-        file=file,
-    )
-    worst = values.bad or values.negative
-    if worst is not None:
-        refuse_bad_values(
-            values,
-            where=screen.where,
-            name=name,
-            cell=str(screen.cell_names()[worst[0]]),
-            gene=names.genes[worst[1]],
-        )
-    return screen
-
-
-def _check_size(name: str, matrix: Matrix, obs: Frame) -> None:
-    n_cells, n_genes = matrix.shape
-    if n_cells == 0:
-        raise HyperPerturbError(f"{name} has no cells.", hint="Check how it was filtered.")
-    if n_genes == 0:
-        raise HyperPerturbError(f"{name} has no genes.", hint="Check how it was filtered.")
 
 
 def inspect_screen(source: str | Path | AnnData, *, layer: str | None = None) -> ScreenReport:

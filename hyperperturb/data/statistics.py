@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from hyperperturb.data.matrix import Buffers, DenseMatrix, SparseMatrix, prefetch
-from hyperperturb.data.screen import Screen
+from hyperperturb.data.opening import Screen
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress, RateMeter
 

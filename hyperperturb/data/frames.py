@@ -1,0 +1,337 @@
+"""``obs`` and ``var``: tables of one row a cell or gene, on disk or in memory, without importing anndata.
+
+The layout is anndata's on-disk format (https://anndata.readthedocs.io/en/stable/fileformat-prose.html) with the older
+ones that published screens still use: ``obs`` as one compound dataset (anndata < 0.7, categories in ``uns``) and
+categoricals whose categories stand in ``obs/__categories`` (anndata 0.7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import h5py
+import numpy as np
+
+from hyperperturb.data.h5ad import encoding, text
+from hyperperturb.errors import HyperPerturbError
+
+Kind = Literal["categorical", "string", "boolean", "integer", "float", "other"]
+
+_STRING_ROWS = 65_536  # rows of text read at a time: two million labels never stand in memory as objects
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One label for each cell, as codes into a short list.
+
+    Attributes
+    ----------
+    codes
+        ``(n_cells,)`` int32; −1 where a cell has no label.
+    categories
+        The labels that occur, in the order of the file.
+    """
+
+    codes: np.ndarray
+    categories: tuple[str, ...]
+
+    def counts(self) -> dict[str, int]:
+        """Count the cells of each label, most frequent first."""
+        n = np.bincount(self.codes[self.codes >= 0], minlength=len(self.categories))
+        order = np.argsort(-n, kind="stable")
+        return {self.categories[i]: int(n[i]) for i in order if n[i]}
+
+    @property
+    def n_missing(self) -> int:
+        """Number of cells without a label."""
+        return int(np.count_nonzero(self.codes < 0))
+
+    def values(self) -> np.ndarray:
+        """The label of each cell, ``(n_cells,)`` objects of type str; ``""`` where there is none."""
+        return np.array([*self.categories, ""], dtype=object)[self.codes]
+
+
+class Frame(Protocol):
+    """A table of one row a cell (``obs``) or gene (``var``), wherever it is kept."""
+
+    columns: tuple[str, ...]
+
+    def kind(self, column: str) -> Kind: ...
+
+    def labels(self, column: str) -> Labels: ...
+
+    def index(self) -> np.ndarray: ...
+
+
+def factorise(values: Any, start: dict[str, int] | None = None) -> tuple[np.ndarray, dict[str, int]]:
+    """Number labels in the order they first occur; what stands for nothing becomes −1.
+
+    Parameters
+    ----------
+    values
+        Labels, one a cell.
+    start
+        Numbers given so far; extended in place.
+
+    Returns
+    -------
+    tuple
+        Codes (int32) and the label → number dictionary.
+    """
+    known = {} if start is None else start
+    values = np.asarray(values)
+    unique, inverse = (
+        np.unique(values, return_inverse=True) if values.dtype.kind in "biufSU" else (None, None)
+    )
+    if unique is not None:
+        numbers = [_number(text(value), known) for value in unique.tolist()]
+        return np.asarray(numbers, dtype=np.int32)[inverse.reshape(-1)], known
+    seen: dict[Any, int] = {}
+    codes = np.empty(len(values), dtype=np.int32)
+    for i, value in enumerate(values.tolist()):
+        code = seen.get(value)
+        if code is None:
+            code = seen[value] = _number(text(value), known)
+        codes[i] = code
+    return codes, known
+
+
+def _number(label: str, known: dict[str, int]) -> int:
+    return -1 if label == "" else known.setdefault(label, len(known))
+
+
+def from_categories(codes: np.ndarray, categories: Any) -> Labels:
+    """Make labels from stored codes and categories, cleaning both.
+
+    Parameters
+    ----------
+    codes
+        Stored codes, −1 for missing.
+    categories
+        Stored categories.
+
+    Returns
+    -------
+    Labels
+        With categories as text; equal ones merged, missing ones coded −1.
+
+    Raises
+    ------
+    HyperPerturbError
+        A code lies outside the categories.
+    """
+    numbers, known = factorise(categories)
+    codes = np.asarray(codes)
+    if codes.dtype.kind not in "iu":
+        raise HyperPerturbError("The codes of a categorical column are not whole numbers.")
+    if codes.size and (codes.max() >= len(numbers) or codes.min() < -1):
+        raise HyperPerturbError(f"A code of a categorical column lies outside its {len(numbers)} categories.")
+    lookup = np.append(numbers, -1).astype(np.int32)
+    return Labels(lookup[codes], tuple(known))
+
+
+class H5Frame:
+    """``obs`` or ``var`` kept as a group (anndata ≥ 0.7).
+
+    Parameters
+    ----------
+    group
+        The HDF5 group.
+    """
+
+    def __init__(self, group: h5py.Group) -> None:
+        self.group = group
+        name = text(group.attrs.get("_index", "")) or ("_index" if "_index" in group else "index")
+        self.index_name = name
+        order = [text(column) for column in np.atleast_1d(group.attrs.get("column-order", []))]
+        names = order or [key for key in group if not key.startswith("__")]
+        self.columns = tuple(column for column in names if column != name and column in group)
+
+    def kind(self, column: str) -> Kind:
+        """Say what a column holds."""
+        node = self.group[column]
+        if isinstance(node, h5py.Group):
+            parts = {
+                "categorical": "categorical",
+                "nullable-boolean": "boolean",
+                "nullable-integer": "integer",
+                "nullable-string-array": "string",
+            }
+            return parts.get(encoding(node), "other")
+        if "categories" in node.attrs:
+            return "categorical"
+        return _dtype_kind(node.dtype) if node.ndim == 1 else "other"
+
+    def labels(self, column: str) -> Labels:
+        """Read one column as labels."""
+        node = self.group[column]
+        if isinstance(node, h5py.Group):
+            if "codes" in node:
+                return from_categories(node["codes"][:], _all_text(node["categories"]))
+            labels = _factorise_dataset(node["values"])
+            if "mask" in node:
+                labels.codes[node["mask"][:].astype(bool)] = -1
+            return labels
+        categories = node.attrs.get("categories")
+        if categories is not None:  # anndata 0.7: a reference to obs/__categories/NAME
+            if isinstance(categories, h5py.Reference):
+                categories = _all_text(self.group.file[categories])
+            return from_categories(node[:], categories)
+        return _factorise_dataset(node)
+
+    def index(self) -> np.ndarray:
+        """Read the row names, objects of type str."""
+        node = self.group[self.index_name]
+        if isinstance(node, h5py.Group):
+            node = node["values"]
+        return _all_text(node)
+
+
+class H5CompoundFrame:
+    """``obs`` or ``var`` kept as one compound dataset (anndata < 0.7).
+
+    Parameters
+    ----------
+    dataset
+        The compound dataset.
+    uns
+        The file's ``uns`` group, where the categories are kept as ``NAME_categories``.
+    """
+
+    def __init__(self, dataset: h5py.Dataset, uns: h5py.Group | None) -> None:
+        self.dataset = dataset
+        self.uns = uns
+        names = list(dataset.dtype.names or ())
+        self.index_name = next(
+            (name for name in ("index", "_index") if name in names), names[0] if names else ""
+        )
+        self.columns = tuple(name for name in names if name != self.index_name)
+
+    def _categories(self, column: str) -> np.ndarray | None:
+        key = f"{column}_categories"
+        if self.uns is None or key not in self.uns:
+            return None
+        return _all_text(self.uns[key])
+
+    def kind(self, column: str) -> Kind:
+        """Say what a column holds."""
+        return (
+            "categorical" if self._categories(column) is not None else _dtype_kind(self.dataset.dtype[column])
+        )
+
+    def labels(self, column: str) -> Labels:
+        """Read one column as labels."""
+        categories = self._categories(column)
+        values = self.dataset[column]
+        if categories is not None:
+            return from_categories(values, categories)
+        codes, known = factorise(values)
+        return Labels(codes, tuple(known))
+
+    def index(self) -> np.ndarray:
+        """Read the row names, objects of type str."""
+        return np.array([_name(value) for value in self.dataset[self.index_name].tolist()], dtype=object)
+
+
+class PandasFrame:
+    """``obs`` or ``var`` of an AnnData in memory.
+
+    Parameters
+    ----------
+    frame
+        A pandas DataFrame.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        self.frame = frame
+        self.columns = tuple(str(column) for column in frame.columns)
+
+    def _series(self, column: str) -> Any:
+        return self.frame.iloc[:, self.columns.index(column)]
+
+    def kind(self, column: str) -> Kind:
+        """Say what a column holds."""
+        dtype = self._series(column).dtype
+        if hasattr(dtype, "categories"):
+            return "categorical"
+        if str(dtype) in ("boolean", "string", "str"):
+            return "boolean" if str(dtype) == "boolean" else "string"
+        numpy_dtype = getattr(dtype, "numpy_dtype", dtype)
+        return _dtype_kind(numpy_dtype) if isinstance(numpy_dtype, np.dtype) else "other"
+
+    def labels(self, column: str) -> Labels:
+        """Read one column as labels."""
+        series = self._series(column)
+        if hasattr(series.dtype, "categories"):
+            categories = np.array([text(value) for value in series.cat.categories], dtype=object)
+            return from_categories(series.cat.codes.to_numpy(), categories)
+        missing = series.isna().to_numpy()
+        values = np.where(missing, "", series.astype(object).to_numpy())
+        codes, known = factorise(values)
+        return Labels(codes, tuple(known))
+
+    def index(self) -> np.ndarray:
+        """Read the row names, objects of type str."""
+        return np.array([_name(value) for value in self.frame.index.tolist()], dtype=object)
+
+
+def open_frame(parent: h5py.Group, name: str) -> Frame | None:
+    """Open ``obs`` or ``var`` of an open file, whichever way it is kept.
+
+    Parameters
+    ----------
+    parent
+        The file, or its ``raw`` group.
+    name
+        ``"obs"`` or ``"var"``.
+
+    Returns
+    -------
+    Frame or None
+        None when there is no such table.
+    """
+    node = parent.get(name)
+    if isinstance(node, h5py.Group):
+        return H5Frame(node)
+    if isinstance(node, h5py.Dataset) and node.dtype.names:
+        uns = parent.file.get("uns")
+        return H5CompoundFrame(node, uns if isinstance(uns, h5py.Group) else None)
+    return None
+
+
+def _dtype_kind(dtype: np.dtype) -> Kind:
+    kinds: dict[str, Kind] = {
+        "b": "boolean",
+        "i": "integer",
+        "u": "integer",
+        "f": "float",
+        "S": "string",
+        "U": "string",
+        "O": "string",
+        "T": "string",
+    }
+    enum = h5py.check_enum_dtype(dtype)
+    if enum is not None and set(enum) == {"FALSE", "TRUE"}:
+        return "boolean"
+    return kinds.get(dtype.kind, "other")
+
+
+def _factorise_dataset(node: h5py.Dataset) -> Labels:
+    """Number the labels of a dataset in pieces, so that text never stands in memory whole."""
+    codes = np.empty(node.shape[0], dtype=np.int32)
+    known: dict[str, int] = {}
+    for start in range(0, node.shape[0], _STRING_ROWS):
+        codes[start : start + _STRING_ROWS], known = factorise(node[start : start + _STRING_ROWS], known)
+    return Labels(codes, tuple(known))
+
+
+def _name(value: Any) -> str:
+    """Give a row name as text: unlike a label, a gene may be called ``NA``."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _all_text(node: h5py.Dataset | h5py.Group) -> np.ndarray:
+    if isinstance(node, h5py.Group):  # nullable-string-array
+        node = node["values"]
+    return np.array([_name(value) for value in node[:].tolist()], dtype=object)
