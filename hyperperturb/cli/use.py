@@ -155,7 +155,7 @@ def _predict_list(run: str, targets: Path, csv: Path, output_dir: Path | None, a
             try:
                 genes = parse_targets(label, control=control, known_genes=known)
                 if not genes:
-                    raise HyperPerturbError(f"'{label}' names the controls, not a perturbation.")
+                    raise HyperPerturbError(f"'{label}' names no gene to perturb.")
                 rows[label] = inference.predict_effects(genes).table["effect"].to_numpy(dtype=np.float64)
             except HyperPerturbError as error:
                 nearest = [str(name) for name in getattr(error, "nearest", ())]
