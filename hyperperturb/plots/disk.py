@@ -115,7 +115,7 @@ def static_disk(
                 y=y[rows],
                 mode="markers",
                 name=theme.plain(group),
-                showlegend=not coloured,
+                showlegend=False,
                 marker=marker,
                 text=[
                     f"<b>{theme.plain(names[i])}</b><br>{theme.plain(label or color)} {_value(genes[color].iloc[i])}"
@@ -124,7 +124,16 @@ def static_disk(
                 hovertemplate="%{text}<extra></extra>",
             )
         )
-    theme.style(figure, height=side, legend=len(figure.data) > 1 or colours.kind == "categorical")
+    if colours.kind == "categorical":
+        for (name, count), colour in zip(colours.categories, palette, strict=True):
+            if (
+                count
+            ):  # of their own, since the points of a legend would be as small and dim as the first gene
+                entry = go.Scatter(
+                    x=[None], y=[None], mode="markers", name=theme.plain(name), hoverinfo="skip"
+                )
+                figure.add_trace(entry.update(marker={"color": colour, "size": 9}))
+    theme.style(figure, height=side, legend=colours.kind == "categorical")
     centrality = genes["degree" if "degree" in genes.columns else size]
     rank = np.argsort(-pd.to_numeric(centrality, errors="coerce").fillna(-np.inf).to_numpy(), kind="stable")
     rank = rank[lit[rank] & (near[rank] > 0.12)]
@@ -135,8 +144,8 @@ def static_disk(
         names.tolist(),
         rank,
         most=20,
-        width=side,
-        height=side,
+        width=0.86 * side,
+        height=0.86 * side,
         x_range=edges,
         y_range=edges,
         margin=diameter / 2,

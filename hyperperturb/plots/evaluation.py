@@ -221,7 +221,7 @@ def hub_radius(genes: pd.DataFrame, *, centrality: str = "degree", height: int =
     span = max(float(np.ptp(logs)), 0.5)
     figure.update_xaxes(
         title_text=f"{word} (logarithmic)",
-        type="log",
+        **theme.log_ticks(x.min(), x.max()),
         showgrid=False,
         range=[logs.min() - 0.05 * span, logs.max() + 0.08 * span],
     )

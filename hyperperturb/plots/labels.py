@@ -19,8 +19,8 @@ def spaced_labels(
     order: np.ndarray,
     *,
     most: int,
-    width: float = 560,
-    height: float = 330,
+    width: float = 420,
+    height: float = 320,
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
     margin: np.ndarray | None = None,
@@ -63,15 +63,16 @@ def spaced_labels(
     py = (np.asarray(y, float) - low_y) / ((high_y - low_y) or 1) * height
     taken: list[tuple[float, float, float, float]] = []
     written: list[dict] = []
-    for i in order:
+    for i in order[: 20 * most]:  # further down, names would not tell what matters
         if len(written) == most:
             break
         text = theme.shorten(names[i], 16)
         wide = len(text) * _CHARACTER
         # Towards the middle of the picture first, so that names do not leave it.
         sides = ("left", "right", "center") if px[i] < 0.6 * width else ("right", "left", "center")
+        gap = 3 + (3 if margin is None else float(margin[i]))
+        best: tuple[int, str, tuple[float, float, float, float]] | None = None
         for anchor in sides:
-            gap = 3 + (3 if margin is None else float(margin[i]))
             left = {"left": px[i] + gap, "right": px[i] - gap - wide, "center": px[i] - wide / 2}[anchor]
             bottom = py[i] + (gap if anchor == "center" else -_LINE / 2)
             box = (left, bottom, left + wide, bottom + _LINE)
@@ -79,19 +80,24 @@ def spaced_labels(
                 continue
             if any(box[0] < b[2] and box[2] > b[0] and box[1] < b[3] and box[3] > b[1] for b in taken):
                 continue
-            taken.append(box)
-            written.append(
-                {
-                    "x": float(x[i]),
-                    "y": float(y[i]),
-                    "text": theme.plain(text),
-                    "showarrow": False,
-                    "xanchor": anchor,
-                    "yanchor": "bottom" if anchor == "center" else "middle",
-                    "xshift": {"left": gap, "right": -gap, "center": 0}[anchor],
-                    "yshift": gap if anchor == "center" else 0,
-                    "font": {"size": 12},
-                }
-            )
-            break
+            covered = int(np.count_nonzero((px > left) & (px < box[2]) & (py > bottom) & (py < box[3])))
+            if covered <= 1 and (best is None or covered < best[0]):
+                best = (covered, anchor, box)
+        if best is None:
+            continue
+        _, anchor, box = best
+        taken.append(box)
+        written.append(
+            {
+                "x": float(x[i]),
+                "y": float(y[i]),
+                "text": theme.plain(text),
+                "showarrow": False,
+                "xanchor": anchor,
+                "yanchor": "bottom" if anchor == "center" else "middle",
+                "xshift": {"left": gap, "right": -gap, "center": 0}[anchor],
+                "yshift": gap if anchor == "center" else 0,
+                "font": {"size": 12},
+            }
+        )
     return written

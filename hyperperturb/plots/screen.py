@@ -70,21 +70,22 @@ def cells_per_perturbation(
     _rank_axis(figure, names)
     if len(names) > _NAMED:
         figure.update_layout(bargap=0)
-    figure.add_hline(
-        y=median,
-        line={"color": theme.LEAD, "width": 1.5, "dash": "dot"},
-        annotation={
-            "text": f"median {theme.number(median)}",
-            "font": {"color": theme.LEAD},
-            "xanchor": "right",
-            "yanchor": "bottom",
-            "x": 1,
-        },
+    figure.add_hline(y=median, line={"color": theme.LEAD, "width": 1.5, "dash": "dot"})
+    figure.add_annotation(
+        text=f"median {theme.number(median)}",
+        font={"color": theme.LEAD},
+        showarrow=False,
+        x=1,
+        xref="paper",
+        xanchor="right",
+        y=np.log10(median) if wide else median,
+        yanchor="bottom",
     )
-    figure.update_yaxes(title_text="cells", type="log" if wide else "linear", zeroline=False)
+    figure.update_yaxes(title_text="cells", zeroline=False)
     if wide:
         figure.update_yaxes(
-            dtick=1, range=[max(0, np.log10(values.min()) - 0.3), np.log10(values.max()) + 0.15]
+            **theme.log_ticks(values.min(), values.max()),
+            range=[max(0.0, np.log10(values.min()) - 0.3), np.log10(values.max()) + 0.15],
         )
     return figure
 

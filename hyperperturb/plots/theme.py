@@ -151,6 +151,50 @@ def number(value: float, digits: int = 3) -> str:
     return f"−{text}" if value < 0 else text
 
 
+def log_ticks(low: float, high: float, *, most: int = 6) -> dict:
+    """Ticks of a logarithmic axis as plain numbers: 1, 2, 5 a decade where they fit, else whole decades.
+
+    Parameters
+    ----------
+    low, high : float
+        Smallest and largest value drawn, both positive.
+    most : int
+        The most ticks.
+
+    Returns
+    -------
+    dict
+        ``type``, ``tickmode``, ``tickvals`` and ``ticktext`` for a plotly axis.
+
+    Examples
+    --------
+    >>> log_ticks(0.9, 30)["ticktext"]
+    ['1', '2', '5', '10', '20']
+    """
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        values = [step * 10.0**k for k in range(first, last + 1) for step in steps]
+        values = [value for value in values if low * 0.93 <= value <= high * 1.07]
+        if len(values) <= most:
+            break
+    else:
+        values = values[:: -(-len(values) // most)]
+    if not values:
+        values = [low, high] if high > low else [low]
+    return {
+        "type": "log",
+        "tickmode": "array",
+        "tickvals": values,
+        "ticktext": [_tick(value) for value in values],
+    }
+
+
+def _tick(value: float) -> str:
+    """A tick's number without the zeros that :func:`number` keeps to show its precision."""
+    text = number(value)
+    return text.rstrip("0").rstrip(".") if "." in text and "×" not in text else text
+
+
 def shorten(name: str, length: int = 22) -> str:
     """Cut a long name for an axis; the hover text keeps the whole of it.
 
@@ -232,7 +276,7 @@ def style(figure: go.Figure, *, height: int = 380, legend: bool = True) -> go.Fi
                 "font": {
                     "color": INK,
                     "size": 13,
-                    "family": "Source Sans, Source Sans 3, system-ui, sans-serif",
+                    "family": '"Source Sans", system-ui, sans-serif',
                 },
                 "colorway": list(OKABE_ITO),
                 "xaxis": axis,

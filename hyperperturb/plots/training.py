@@ -98,12 +98,9 @@ def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
             title_text=f"epoch ({words})" if words else "epoch", showgrid=False, row=1, col=at
         )
         figure.update_yaxes(
-            type="log" if logarithmic else "linear",
+            **(theme.log_ticks(values.min(), values.max()) if logarithmic else {"type": "linear"}),
             title_text="loss" if at == 1 else None,
             zeroline=False,
-            # Whole decades alone would leave a flat curve without a single tick.
-            nticks=6,
-            dtick="D2" if logarithmic and span < 1.2 else None,
             row=1,
             col=at,
         )
@@ -167,7 +164,8 @@ def component_curves(history: pd.DataFrame, *, columns: int = 3) -> go.Figure:
             **at,
         )
         positive = bool((values > 0).all()) and values.max() / values.min() > 10
-        figure.update_yaxes(type="log" if positive else "linear", nticks=4, zeroline=False, **at)
+        ticks = theme.log_ticks(values.min(), values.max(), most=4) if positive else {"nticks": 4}
+        figure.update_yaxes(**ticks, zeroline=False, **at)
         figure.update_xaxes(showgrid=False, nticks=4, **at)
     theme.style(figure, height=60 + 150 * down, legend=False)
     figure.update_annotations(font={"size": 13})
