@@ -145,6 +145,28 @@ class SparseMatrix:
             out.sum_duplicates()
         return out
 
+    def take(self, cells: np.ndarray) -> sp.csr_matrix:
+        """Read some cells, rising positions, as CSR, float32."""
+        place = np.full(self.shape[0], -1, dtype=np.int32)
+        place[cells] = np.arange(len(cells), dtype=np.int32)
+        if self.storage == "csr":
+            ranges = [(a, b) for a, b in self.ranges() if (place[a:b] >= 0).any()]
+            parts = [self.rows(a, b)[np.flatnonzero(place[a:b] >= 0)] for a, b in ranges]
+            return (
+                sp.vstack(parts, format="csr")
+                if parts
+                else sp.csr_matrix((0, self.shape[1]), dtype=np.float32)
+            )
+        found = []
+        for a, b in self.ranges():
+            values, indices, indptr = self.read(a, b)
+            self.check_indices(indices)
+            column = np.repeat(np.arange(a, b, dtype=np.int32), np.diff(indptr))
+            keep = place[indices] >= 0
+            found.append((values[keep], place[indices[keep]], column[keep]))
+        joined = [np.concatenate(part) for part in zip(*found, strict=True)]
+        return sp.csr_matrix((joined[0], (joined[1], joined[2])), shape=(len(cells), self.shape[1]))
+
     def check_indices(self, indices: np.ndarray) -> None:
         """Refuse indices that lie outside the matrix."""
         if indices.size and (int(indices.min()) < 0 or int(indices.max()) >= self.n_minor):
@@ -213,6 +235,15 @@ class DenseMatrix:
     def rows(self, start: int, stop: int) -> sp.csr_matrix:
         """Read cells `start` to `stop` as CSR, float32."""
         return sp.csr_matrix(self.read(slice(start, stop), slice(0, self.shape[1])))
+
+    def take(self, cells: np.ndarray) -> sp.csr_matrix:
+        """Read some cells, rising positions, as CSR, float32."""
+        parts = [sp.csr_matrix((0, self.shape[1]), dtype=np.float32)]
+        for rows, _ in self.tiles():
+            inside = cells[(cells >= rows.start) & (cells < rows.stop)]
+            if len(inside):
+                parts.append(self.rows(rows.start, rows.stop)[inside - rows.start])
+        return sp.vstack(parts, format="csr")
 
 
 Matrix = SparseMatrix | DenseMatrix

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +14,7 @@ import scipy.sparse as sp
 
 from hyperperturb.data.frames import Frame, Labels, PandasFrame, open_frame
 from hyperperturb.data.genes import GeneNames, read_gene_names
-from hyperperturb.data.h5ad import open_h5, reading
+from hyperperturb.data.h5ad import open_h5, reading, text
 from hyperperturb.data.matrix import Matrix, memory_matrix, open_matrix
 from hyperperturb.data.values import Values, look, refuse_bad_values
 from hyperperturb.errors import HyperPerturbError
@@ -21,7 +22,11 @@ from hyperperturb.errors import HyperPerturbError
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_COUNT_LAYERS = ("counts", "raw_counts", "count", "raw_count", "umi", "umis", "umi_counts", "raw", "spliced")
+PROCESSED = "log1p(CP10k)"  # uns["hyperperturb"]["x"] of what preprocess_data makes
+_COUNT_LAYERS = ("counts", "raw_counts", "count", "raw_count", "umi", "umis", "umi_counts", "raw", "matrix")
+_PART_LAYERS = frozenset(
+    ("spliced", "unspliced", "ambiguous")
+)  # whole numbers, but only a part of the counts
 
 
 class Screen:
@@ -41,6 +46,8 @@ class Screen:
         The values.
     values
         What they are.
+    file
+        The open h5py file, None for an object in memory.
     """
 
     def __init__(
@@ -62,7 +69,7 @@ class Screen:
         self.layer = layer
         self.values = values
         self.n_cells, self.n_genes = matrix.shape
-        self._file = file
+        self.file = file
 
     def __enter__(self) -> Screen:
         return self
@@ -74,9 +81,9 @@ class Screen:
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self.file is not None:
+            self.file.close()
+            self.file = None
 
     @property
     def name(self) -> str:
@@ -274,7 +281,9 @@ def _screen_of_file(path: Path, file: h5py.File, layer: str | None) -> Screen:
             var = raw_var or var
         return open_matrix(nodes[name], path=path, where=where), var
 
-    return _choose(path, obs, nodes, opener, layer, file)
+    marked = file.get("uns/hyperperturb/x")
+    processed = isinstance(marked, h5py.Dataset) and marked.shape == () and text(marked[()]) == PROCESSED
+    return _choose(path, obs, nodes, opener, layer, file, processed)
 
 
 def _legacy_raw_var(file: h5py.File) -> Frame | None:
@@ -306,7 +315,9 @@ def _open_memory(adata: AnnData, layer: str | None) -> Screen:
         return memory_matrix(array, where=where), var
 
     try:
-        return _choose(None, PandasFrame(adata.obs), arrays, opener, layer, file)
+        about = adata.uns.get("hyperperturb")
+        processed = isinstance(about, Mapping) and about.get("x") == PROCESSED
+        return _choose(None, PandasFrame(adata.obs), arrays, opener, layer, file, processed)
     except BaseException:
         if file is not None:
             file.close()
@@ -314,7 +325,13 @@ def _open_memory(adata: AnnData, layer: str | None) -> Screen:
 
 
 def _choose(
-    path: Path | None, obs: Frame, nodes: dict[str, Any], opener: Any, layer: str | None, file: Any
+    path: Path | None,
+    obs: Frame,
+    nodes: dict[str, Any],
+    opener: Any,
+    layer: str | None,
+    file: Any,
+    processed: bool,
 ) -> Screen:
     """Choose where the values are taken from: X if it holds counts, else a layer that does, else X."""
     name = f"'{path}'" if path is not None else "the AnnData object"
@@ -325,26 +342,27 @@ def _choose(
         raise HyperPerturbError(
             f"{name} has no matrix: neither X nor layers.", hint="Put the raw counts in X."
         )
-    order = [layer] if layer is not None else [key for key in ("X",) if key in nodes]
-    if layer is None:
-        rest = [key for key in nodes if key not in ("X",)]
-        rest.sort(
-            key=lambda key: _COUNT_LAYERS.index(key.casefold()) if key.casefold() in _COUNT_LAYERS else 99
-        )
-        order += rest
     first: tuple[str, Matrix, Frame | None, Values] | None = None
     chosen = None
-    for key in order:
+    for key in _places(nodes, layer):
         try:
             matrix, var = opener(key)
-            _check_size(name, matrix, obs)
+            _check_size(name, matrix)
             values = look(matrix)
         except HyperPerturbError:
             if first is None:  # what X (or the layer that was named) suffers from is what must be said
                 raise
             continue
+        if processed and key == "X" and values.bad is None:
+            values = replace(
+                values, kind="log-normalised", log_base=float(np.e), target_sum=1e4, processed=True
+            )
+            first = (key, matrix, var, values)
+            break
         if first is None:
             first = (key, matrix, var, values)
+            if values.bad is None and values.kind == "fractional":
+                break  # estimated counts: what else is there holds whole numbers of something else
         if values.bad is None and values.kind == "counts":
             chosen = (key, matrix, var, values)
             break
@@ -380,7 +398,17 @@ def _choose(
     return screen
 
 
-def _check_size(name: str, matrix: Matrix, obs: Frame) -> None:
+def _places(nodes: dict[str, Any], layer: str | None) -> list[str]:
+    """Where values may be taken from, in order."""
+    if layer is not None:
+        return [layer]
+    rest = [key for key in nodes if key != "X" and key.casefold() not in _PART_LAYERS]
+    rank = {name: i for i, name in enumerate(_COUNT_LAYERS)}
+    rest.sort(key=lambda key: rank.get(key.casefold(), len(rank)))
+    return [*(["X"] if "X" in nodes else []), *rest] or list(nodes)
+
+
+def _check_size(name: str, matrix: Matrix) -> None:
     n_cells, n_genes = matrix.shape
     if n_cells == 0:
         raise HyperPerturbError(f"{name} has no cells.", hint="Check how it was filtered.")

@@ -147,7 +147,18 @@ def value_repairs(values: Values, *, where: str, layer: str | None, chosen: bool
                 else "adata = adata.raw.to_adata()",
             )
         )
-    if values.kind == "log-normalised":
+    if values.processed:
+        out.append(
+            _repair(
+                "preprocessed",
+                "note",
+                f"{where} was normalised by preprocess_data (log1p of counts brought to 10,000) and is used as it is.",
+                where,
+                "Only the cells and genes that were kept are in it: effects of the whole screen need the whole file.",
+                "Nothing needs mending; for all cells and genes load the original file.",
+            )
+        )
+    elif values.kind == "log-normalised":
         depth = "the common depth cannot be seen (perhaps some genes were left out after normalising)"
         if values.target_sum is not None:
             base = {2.0: "log2(1 + x)", 10.0: "log10(1 + x)"}.get(values.log_base or 0.0, "log(1 + x)")

@@ -176,7 +176,7 @@ def inspect_screen(source: str | Path | AnnData, *, layer: str | None = None) ->
         only one label; values that are negative or not finite.
     """
     with open_screen(source, layer=layer) as screen:
-        counts, flags = _label_columns(screen)
+        counts, flags = count_labels(screen)
         proposal = propose_control(counts, flags)
         return ScreenReport(
             path=str(screen.path) if screen.path is not None else None,
@@ -195,8 +195,24 @@ def inspect_screen(source: str | Path | AnnData, *, layer: str | None = None) ->
         )
 
 
-def _label_columns(screen: Screen) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, Labels]]]:
-    """Count the labels of every column that can hold labels; read 0/1 control columns beside them."""
+def count_labels(screen: Screen) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, Labels]]]:
+    """Count the labels of every column that can hold labels; read 0/1 control columns beside them.
+
+    Parameters
+    ----------
+    screen
+        An open screen.
+
+    Returns
+    -------
+    tuple
+        Column → label → cells, and for each 0/1 control column what :func:`~.controls.propose_control` needs.
+
+    Raises
+    ------
+    HyperPerturbError
+        No column can hold labels, or every one has a single label.
+    """
     counts: dict[str, dict[str, int]] = {}
     flags: dict[str, dict[str, Labels]] = {}
     kept: dict[str, Labels] = {}

@@ -43,6 +43,8 @@ class Values:
         Of these, cells without any count.
     complete
         Whether the whole matrix was looked at.
+    processed
+        Whether the file says that HyperPerturb's own preprocessing made the values.
     """
 
     kind: ValueKind
@@ -53,6 +55,7 @@ class Values:
     n_cells: int = 0
     n_empty: int = 0
     complete: bool = False
+    processed: bool = False
 
 
 def look(matrix: Matrix) -> Values:
