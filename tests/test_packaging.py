@@ -120,3 +120,51 @@ def test_a_python_that_is_too_old_is_refused_in_a_sentence(root, tmp_path):
     assert done.returncode != 0
     assert "needs Python 3.11 or newer" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+FAKE_PYTHON = """#!/bin/bash
+# a Debian Python whose venv module is in a package of its own: {folder}/installed stands for that package
+case "$*" in
+    *ensurepip*) test -e {folder}/installed ;;
+    *"%d.%d"*) echo 3.11 ;;
+    "-m venv"*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    "-m pip"*) echo "pip ${{*:3}}" >> {folder}/calls ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("root_user", [True, False])
+def test_a_debian_without_the_venv_module_gets_it_or_says_what_to_do(root, tmp_path, root_user):
+    def program(path, text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+
+    tools = tmp_path / "bin"
+    program(tools / "python3", FAKE_PYTHON.format(folder=tmp_path))
+    program(tools / "id", f"#!/bin/bash\necho {0 if root_user else 1000}\n")
+    program(
+        tools / "apt-get",
+        f'#!/bin/bash\necho "apt-get $*" >> {tmp_path}/calls\n[[ $1 != install ]] || touch {tmp_path}/installed\n',
+    )
+    script = tmp_path / "project" / "scripts" / "make_environment.sh"
+    program(script, (root / "scripts" / "make_environment.sh").read_text())
+    done = subprocess.run(
+        ["/bin/bash", str(script), "requirements.txt"],
+        env={"PATH": f"{tools}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    calls = (tmp_path / "calls").read_text() if (tmp_path / "calls").exists() else ""
+    if root_user:
+        assert done.returncode == 0, done.stderr
+        assert "apt-get install -y -qq python3.11-venv" in calls
+        assert "pip --quiet install -r requirements.txt" in calls
+        assert "pip --quiet install --no-deps -e ." in calls
+    else:
+        assert done.returncode != 0
+        assert "apt-get install python3.11-venv" in done.stderr
+        assert calls == ""
+        assert not (tmp_path / "project" / ".venv").exists()
