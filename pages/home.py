@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.ui import cache, demo
 from app.ui.frame import facts, go, guard
-from app.ui.picture import tree_svg
+from app.ui.picture import tree_mask
 from app.ui.state import Current, current, usable
 from app.ui.text import count, plain
 
@@ -86,7 +86,7 @@ with guard():
         with st.container(horizontal=True, key="next_step"):
             next_step(now, step)
     with picture:
-        st.html(tree_svg())
+        st.html(tree_mask())
     st.space("small")
     steps(step)
     if now.dataset is not None:

@@ -113,6 +113,4 @@ def _predicted(inference: HyperPerturbInference, gene: str) -> None:
             st.markdown(f"**No prediction.** {refusal_reason(error)}")
         return
     st.markdown("**Predicted effect**, ten largest", help=GLOSSARY["effect"])
-    st.plotly_chart(
-        ranked_bars(prediction.table, n=10), key="card_bars", theme=None, config={"displayModeBar": False}
-    )
+    st.plotly_chart(ranked_bars(prediction.table, n=10), key="card_bars", config={"displayModeBar": False})

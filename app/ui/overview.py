@@ -65,20 +65,11 @@ def _pictures(workspace: Workspace, dataset: Dataset) -> None:
             section("Sizes of the effects", help=GLOSSARY["effect"])
             st.plotly_chart(effect_sizes(effects), key="plot_sizes")
     elif report is not None and report.proposal is not None:
-        section("Cells per label")
+        section(f"Cells per label in {plain(report.proposal.column)}")
         labels = cells_per_label(report, report.proposal.column)
-        frame = pd.DataFrame({"label": list(labels), "cells": list(labels.values())})
-        st.dataframe(
-            frame.sort_values("cells", ascending=False),
-            hide_index=True,
-            height=280,
-            column_config={
-                "cells": st.column_config.ProgressColumn(
-                    "cells", format="localized", min_value=0, max_value=int(frame["cells"].max())
-                )
-            },
-        )
-        st.caption("Effect sizes appear here once the controls are confirmed.")
+        perturbed = {name: n for name, n in labels.items() if name != report.proposal.label}
+        st.plotly_chart(cells_per_perturbation(perturbed), key="plot_labels")
+        st.caption("The sizes of the effects appear here once the controls are confirmed.")
 
 
 def cells_per_label(report: ScreenReport, column: str) -> dict[str, int]:

@@ -67,15 +67,15 @@ def show(inference: HyperPerturbInference, prediction: EffectPrediction) -> None
     left, right = st.columns(2, gap="large")
     with left:
         section("Effect against certainty", help=GLOSSARY["effect"] + " " + GLOSSARY["standard error"])
-        st.plotly_chart(volcano(table), key="volcano", theme=None)
+        st.plotly_chart(volcano(table), key="volcano")
     with right:
         section("Largest effects")
-        st.plotly_chart(ranked_bars(table, n=20), key="bars", theme=None)
+        st.plotly_chart(ranked_bars(table, n=20), key="bars")
     if has_measured:
         left, right = st.columns(2, gap="large")
         with left:
             section("Predicted against measured")
-            st.plotly_chart(predicted_vs_measured(table), key="against", theme=None)
+            st.plotly_chart(predicted_vs_measured(table), key="against")
         with right:
             _table(prediction)
     else:

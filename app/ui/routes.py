@@ -19,18 +19,15 @@ class Route:
     url_path: str
     section: str
     carries: tuple[str, ...]
-    icon: str
 
 
 ROUTES: dict[str, Route] = {
-    "home": Route("home.py", "Home", "home", "", ("dataset", "run"), ":material/home:"),
-    "data": Route("datasets.py", "Data", "data", "", ("dataset",), ":material/dataset:"),
-    "controls": Route("controls.py", "Controls", "controls", "", ("dataset",), ":material/rule:"),
-    "train": Route("train.py", "Train", "train", "", ("dataset", "run"), ":material/monitoring:"),
-    "disk": Route("disk.py", "Poincaré disk", "disk", "Explore", ("run", "gene"), ":material/bubble_chart:"),
-    "predict": Route(
-        "predict.py", "Predict", "predict", "Ask", ("run", "genes", "view"), ":material/science:"
-    ),
+    "home": Route("home.py", "Home", "home", "", ("dataset", "run")),
+    "data": Route("datasets.py", "Data", "data", "", ("dataset",)),
+    "controls": Route("controls.py", "Controls", "controls", "", ("dataset",)),
+    "train": Route("train.py", "Train", "train", "", ("dataset", "run")),
+    "disk": Route("disk.py", "Poincaré disk", "disk", "Explore", ("run", "gene")),
+    "predict": Route("predict.py", "Predict", "predict", "Ask", ("run", "genes", "view")),
 }
 
 
@@ -40,7 +37,6 @@ def page(key: str):
     return st.Page(
         PAGES_DIR / route.file,
         title=route.title,
-        icon=route.icon,
         url_path=route.url_path,
         default=key == "home",
     )

@@ -12,17 +12,19 @@ ICON = str(_LOGO) if _LOGO.exists() else None
 # Measures only: colours come from the theme, so that light and dark need no second copy.
 _CSS = """
 <style>
-[data-testid="stMainBlockContainer"] { max-width: 1360px; padding-top: 3.2rem; padding-bottom: 4rem; }
+[data-testid="stMainBlockContainer"] { max-width: 1360px; padding-top: 4.2rem; padding-bottom: 4rem; }
 [data-testid="stMainBlockContainer"] h1 { font-size: 2.1rem; letter-spacing: -0.015em; padding-bottom: 0.1rem; }
 [data-testid="stMainBlockContainer"] h4 { padding-top: 0.6rem; }
 [data-testid="stSidebarContent"] { display: flex; flex-direction: column; }
 [data-testid="stSidebarUserContent"] { flex: 1; display: flex; flex-direction: column; padding-bottom: 1.2rem; }
-[data-testid="stSidebarUserContent"] > div {
-  flex: 1; display: flex; flex-direction: column; justify-content: flex-end;
-}
-.st-key-foot { gap: 0.15rem; }
-.st-key-foot [data-testid="stPageLink-NavLink"] { padding: 0.1rem 0; }
-.st-key-foot [data-testid="stMarkdownContainer"] p { margin-bottom: 0; }
+[data-testid="stSidebarUserContent"] > div { flex: 1; display: flex; flex-direction: column; }
+[data-testid="stSidebarUserContent"] > div > div { flex: 1; }
+[data-testid="stSidebarUserContent"] [data-testid="stLayoutWrapper"]:has(> .st-key-foot) { margin-top: auto; }
+.st-key-foot { gap: 0; }
+.st-key-foot [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
+.st-key-foot [data-testid="stPageLink-NavLink"] { padding: 0.1rem 0.5rem; margin-left: -0.5rem; }
+.st-key-foot [data-testid="stElementContainer"]:has([data-testid="stMarkdown"]) { margin: 0.7rem 0 -0.35rem; }
+.st-key-foot [data-testid="stElementContainer"]:has([data-testid="stCaptionContainer"]) { margin-top: -0.2rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
@@ -33,5 +35,7 @@ _CSS = """
 
 
 def apply() -> None:
-    """Put the styles into the page."""
+    """Put the styles and the logo into the page."""
+    if ICON:
+        st.logo(ICON, size="large")
     st.html(_CSS)

@@ -88,13 +88,16 @@ def live(run: RunDirectory) -> None:
             st.code(lines(found) or "waiting for the first line", language=None, height=180)
 
 
-def draw_curves(curves: pd.DataFrame, *, key: str) -> None:
+def draw_curves(curves: pd.DataFrame, *, key: str, components: bool = False) -> None:
     """Training and validation loss; nothing before the first epoch."""
     if curves.empty:
         return
-    from hyperperturb.plots.training import loss_curves
+    from hyperperturb.plots.training import component_curves, loss_curves
 
-    st.plotly_chart(loss_curves(curves), key=f"curves_{key}", theme=None)
+    st.plotly_chart(loss_curves(curves), key=f"curves_{key}")
+    if components:
+        with st.expander("Parts of the loss, learning rate, curvature"):
+            st.plotly_chart(component_curves(curves), key=f"parts_{key}")
 
 
 def ended_badly(run: RunDirectory) -> None:
