@@ -94,7 +94,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--preprocessed_path",
         type=Path,
-        help="processed screen: used instead of --rna_path when it exists, else written",
+        help="processed screen: written, and read again instead of preprocessing where it was made from the same "
+        "files and --max_cells, or where --rna_path is not there",
     )
     add("--debug", action="store_true", help="show warnings of other packages, and the traceback of an error")
     return parser
@@ -108,32 +109,25 @@ def check(args: argparse.Namespace) -> None:
     HyperPerturbError
         What is wrong, and the way out.
     """
-    have_processed = args.preprocessed_path is not None and args.preprocessed_path.is_file()
-    if have_processed and args.rna_path is not None:
-        raise HyperPerturbError(
-            f"'{args.preprocessed_path}' exists already and would be used instead of --rna_path.",
-            hint="Leave out one of the two, or remove the file.",
-        )
     if args.protein_path is not None and not args.use_protein_data:
         raise HyperPerturbError("--protein_path is only read with --use_protein_data.", hint="Add that flag.")
+    named = args.rna_path is not None
+    args.rna_path = args.rna_path or DEFAULT_RNA
+    processed = args.preprocessed_path is not None and args.preprocessed_path.is_file()
+    if not args.rna_path.is_file() and (named or args.use_protein_data or not processed):
+        raise HyperPerturbError(
+            f"There is no file '{args.rna_path}' (screen).",
+            hint="Check the path." if named else DOWNLOAD_HINT,
+        )
     if args.use_protein_data:
+        args.protein_path = args.protein_path or DEFAULT_PROTEIN
         if args.preprocessed_path is None:
             raise HyperPerturbError(
                 "The protein counts are joined into a file, but none is named.",
                 hint="Add --preprocessed_path OUT.h5ad.",
             )
-        if have_processed:
-            raise HyperPerturbError(
-                f"'{args.preprocessed_path}' exists already, so no protein counts would be joined.",
-                hint="Name another file, or remove it.",
-            )
-        args.protein_path = args.protein_path or DEFAULT_PROTEIN
         if not args.protein_path.is_file():
             raise HyperPerturbError(f"There is no file '{args.protein_path}' (protein).", hint=DOWNLOAD_HINT)
-    if not have_processed:
-        args.rna_path = args.rna_path or DEFAULT_RNA
-        if not args.rna_path.is_file():
-            raise HyperPerturbError(f"There is no file '{args.rna_path}' (screen).", hint=DOWNLOAD_HINT)
     if args.network_path is not None and not args.network_path.is_file():
         raise HyperPerturbError(f"There is no file '{args.network_path}' (network).", hint="Check the path.")
 

@@ -149,6 +149,20 @@ def test_the_controls_can_be_chosen_for_the_effects(call, small_screen, tmp_path
     assert not (tmp_path / "no.csv").exists()
 
 
+def test_preprocess_writes_a_view_on_some_cells(call, small_screen, tmp_path):
+    import anndata
+
+    out = tmp_path / "processed.h5ad"
+    code, text, err = call("preprocess", small_screen, out, "--max_cells", 600, "--json")
+    assert code == 0, err
+    said = json.loads(text)
+    adata = anndata.read_h5ad(out)
+    assert (said["n_cells"], said["n_genes"]) == adata.shape
+    assert 400 < adata.n_obs <= 600
+    assert "X_pca" in adata.obsm
+    assert call("preprocess", small_screen, tmp_path / "out.csv")[0] == 1
+
+
 def test_an_unknown_output_format_is_refused_before_the_work(call, small_screen, tmp_path):
     code, _, err = call("effects", small_screen, tmp_path / "effects.xlsx")
     assert code == 1

@@ -223,6 +223,10 @@ def preprocess(
     max_cells: Annotated[
         int, typer.Option("--max_cells", "--max-cells", min=1, help="Most cells to keep, drawn at random.")
     ] = 3000,
+    column: Column = None,
+    control: Control = None,
+    layer: Layer = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawing.")] = 0,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -233,10 +237,18 @@ def preprocess(
     if out.suffix.lower() != ".h5ad":
         raise HyperPerturbError(f"'{out}' is not the name of a screen.", hint="End it in .h5ad.")
     with json_only(as_json), show_progress() as progress:
-        progress(0.1, "Preprocessing")
         from hyperperturb.data.preprocess import preprocess_data
 
-        adata = preprocess_data(path, output_path=out, max_cells=max_cells)
+        adata = preprocess_data(
+            path,
+            output_path=out,
+            max_cells=max_cells,
+            column=column,
+            control=control,
+            layer=layer,
+            seed=seed,
+            progress=progress,
+        )
     if as_json:
         print_json({"out": str(out), "n_cells": adata.n_obs, "n_genes": adata.n_vars})
         return

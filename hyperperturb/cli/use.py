@@ -46,11 +46,13 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def _open(run: str, output_dir: Path | None) -> HyperPerturbInference:
-    from hyperperturb.models.inference import HyperPerturbInference
     from hyperperturb.runs.directory import find_run
     from hyperperturb.runs.workspace import Workspace
 
-    return HyperPerturbInference(find_run(run, output_dir or Workspace().runs_dir).path)
+    path = find_run(run, output_dir or Workspace().runs_dir).path
+    from hyperperturb.models.inference import HyperPerturbInference
+
+    return HyperPerturbInference(path)
 
 
 def predict(
