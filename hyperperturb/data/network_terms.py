@@ -12,7 +12,7 @@ from hyperperturb.data.network_build import network_from_codes
 from hyperperturb.errors import HyperPerturbError
 
 MAX_TERM_SIZE = 500
-NEIGHBOURS = 50
+NEIGHBOURS = 20
 _ROWS = 1000
 
 

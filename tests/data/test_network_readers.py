@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hyperperturb.data.network import NETWORK_KINDS, read_network
+from hyperperturb.data.network_terms import NEIGHBOURS
 from hyperperturb.errors import HyperPerturbError
 
 SHARED = Path(__file__).parents[2].parent / "shared"
@@ -251,7 +252,7 @@ def test_terms_stay_sparse(tmp_path):
     rows = "".join(f"G{k},GO:{t:07d}\n" for k in range(1500) for t in rng.choice(6, 2, replace=False))
     network = read_network(write(tmp_path, rows))
     assert network.degree.max() < 1500
-    assert network.n_edges <= 1500 * 50
+    assert network.n_edges <= 1500 * NEIGHBOURS
 
 
 def test_gene_sets(tmp_path):
