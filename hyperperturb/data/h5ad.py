@@ -85,7 +85,10 @@ def open_h5(path: str | Path) -> h5py.File:
             hint="Write the screen with anndata's write_h5ad, or copy or download the file again.",
         )
     try:
-        return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE, rdcc_nslots=10_007, locking=False)
+        try:  # without locks, which network and read-only file systems may refuse
+            return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE, rdcc_nslots=10_007, locking=False)
+        except OSError:  # this process has the file open with locks already
+            return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE, rdcc_nslots=10_007)
     except (OSError, RuntimeError, ValueError) as error:
         found = re.search(r"truncated file: eof = (\d+), .*stored_eof = (\d+)", str(error))
         if found:

@@ -291,37 +291,28 @@ def _legacy_raw_var(file: h5py.File) -> Frame | None:
 
 
 def _open_memory(adata: AnnData, layer: str | None) -> Screen:
-    file = None
-    if getattr(adata, "isbacked", False):
-        if adata.is_view:
-            adata = adata.to_memory()
-        else:
-            file = open_h5(Path(adata.filename))
+    backed = bool(getattr(adata, "isbacked", False))
+    if backed and adata.is_view:
+        adata, backed = adata.to_memory(), False  # only what the view shows
+    path = adata.filename if backed else None
     arrays: dict[str, Any] = {}
-    if file is not None:
-        arrays["X"] = file["X"]
-    elif adata.X is not None:
+    if adata.X is not None:
         arrays["X"] = adata.X
     arrays.update({name: adata.layers[name] for name in adata.layers if name not in ("X", "raw")})
-    if adata.raw is not None and file is None:
+    if adata.raw is not None:
         arrays["raw"] = adata.raw.X
 
     def opener(name: str) -> tuple[Matrix, Frame | None]:
         where = {"X": "X", "raw": "raw.X"}.get(name, f"layer '{name}'")
         var = PandasFrame(adata.raw.var if name == "raw" else adata.var)
-        array = arrays[name]
+        array = getattr(arrays[name], "group", arrays[name])  # a backed sparse matrix wraps its HDF5 group
         if isinstance(array, h5py.Group | h5py.Dataset):
-            return open_matrix(array, path=adata.filename, where=where), var
+            return open_matrix(array, path=path, where=where), var
         return memory_matrix(array, where=where), var
 
-    try:
-        about = adata.uns.get("hyperperturb")
-        processed = isinstance(about, Mapping) and about.get("x") == PROCESSED
-        return _choose(None, PandasFrame(adata.obs), arrays, opener, layer, file, processed)
-    except BaseException:
-        if file is not None:
-            file.close()
-        raise
+    about = adata.uns.get("hyperperturb")
+    processed = isinstance(about, Mapping) and about.get("x") == PROCESSED
+    return _choose(None, PandasFrame(adata.obs), arrays, opener, layer, None, processed)
 
 
 def _choose(
