@@ -271,6 +271,20 @@ def test_train_refuses_before_it_makes_a_run(call, trained, small_screen, tmp_pa
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_option_that_would_do_nothing_is_refused(call, trained, small_screen, tmp_path):
+    effects = tmp_path / "effects.csv"
+    effects.write_text("perturbation,A\nB,1.0\n")
+    network = small_screen.with_suffix(".network.csv")
+    words = ("train", "--effects", effects, "--network", network, "--output_dir", tmp_path / "runs")
+    for more in (("--column", "x"), ("--control", "x"), ("--layer", "x"), ("--network_info", network)):
+        code, _, err = call(*words, *more)
+        assert code == 1
+        assert f"{more[0]} {more[1]} would do nothing" in err
+    assert trained == []
+    assert call(*words)[0] == 0
+    assert (trained[0].effects, trained[0].coexpression) == (effects, False)
+
+
 def test_a_training_that_fails_exits_with_its_sentence(call, monkeypatch, small_screen, tmp_path):
     def fail(run):
         run.begin()

@@ -148,6 +148,17 @@ def train(
     from hyperperturb.runs.workspace import Workspace
 
     check_mode(mode)
+    _refuse_idle(
+        {"--column": column, "--control": control, "--layer": layer},
+        rna_path is not None,
+        "belongs to a screen: give it with --rna_path",
+    )
+    links = [path for path in network or () if "protein.links" in path.name]
+    _refuse_idle(
+        {"--network_info": network_info},
+        bool(links),
+        "belongs to STRING's protein.links: give that with --network",
+    )
     given = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -260,6 +271,12 @@ def with_controls(config: Any, column: str | None, control: str | None, layer: s
             )
     update = {"screen": screen, "column": column, "control": control, "layer": report.layer}
     return config.model_copy(update=update)
+
+
+def _refuse_idle(options: dict[str, Any], used: bool, why: str) -> None:
+    for name, value in options.items():
+        if value is not None and not used:
+            raise HyperPerturbError(f"{name} {value} would do nothing.", hint=f"It {why}.")
 
 
 def _network(source: Any, path: Path, info: Path | None) -> Any:
