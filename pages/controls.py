@@ -9,7 +9,7 @@ from app.ui import cache, jobs
 from app.ui.frame import empty_state, facts, go, guard, question, section
 from app.ui.overview import cells_per_label
 from app.ui.state import current
-from app.ui.text import GLOSSARY, MODES, count, plain, plural
+from app.ui.text import GLOSSARY, MODES, count, plain, plural, sentence_case
 from hyperperturb.data.screen import ScreenReport
 from hyperperturb.runs.datasets import Dataset, confirm_controls
 from hyperperturb.runs.workspace import Workspace
@@ -25,7 +25,7 @@ def proposal(report: ScreenReport) -> None:
         f"Proposed: the **{count(found.n_control_cells)}** of {count(report.n_cells)} cells that carry the label "
         f"**{plain(found.label)}** in the column **{plain(found.column)}**."
     )
-    st.caption(plain(found.why))
+    st.caption(sentence_case(found.why))
     if len(found.candidates) > 1:
         with st.expander(f"All {plural(len(found.candidates), 'candidate')}"):
             st.dataframe(
@@ -200,7 +200,7 @@ with guard():
         else:
             proposal(dataset.report)
         if dataset.confirmed:
-            section("Choose others")
+            section("Change the choice")
         column, label, mode = choose(dataset, dataset.report)
         consequence(dataset.report, column, label)
         confirm(now.workspace, dataset, column, label, mode)

@@ -25,9 +25,14 @@ def add(workspace: Workspace, *, first: bool) -> None:
     if added is not None:
         select(dataset=added.name)
         st.switch_page(page("data"), query_params={"dataset": added.name})
-    with st.container(border=True, key="add_data"):
-        st.markdown("**Bring data**")
-        demo.offer(primary=first, key="data")
+    box = (
+        st.container(border=True, key="add_data")
+        if first
+        else st.expander("Bring more data", expanded=jobs.told(job))
+    )
+    with box:
+        if first or demo.missing() or demo.busy():
+            demo.offer(primary=first, key="data")
         uploaded = st.file_uploader(
             "Upload a file",
             type=TYPES,
@@ -157,5 +162,4 @@ with guard():
                 downloads(now.workspace, now.dataset)
         with side:
             choices(now.datasets, now.dataset)
-            st.caption(plural(len(now.datasets), "dataset"))
             add(now.workspace, first=False)

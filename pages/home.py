@@ -29,7 +29,7 @@ def step_of(now: Current) -> int:
 
 def next_step(now: Current, step: int) -> None:
     """The one primary button, and quiet ways round it."""
-    if step == 0:
+    if step == 0 or demo.busy():
         demo.offer(primary=True, key="home")
         if not demo.busy():
             go("data", "Bring my own data", key="home_own")
@@ -72,6 +72,7 @@ def chosen(now: Current) -> None:
 
 
 with guard():
+    demo.follow()
     now = current()
     step = step_of(now)
     words, picture = st.columns([1.25, 1], gap="large", vertical_alignment="center")

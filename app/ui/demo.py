@@ -7,7 +7,7 @@ import streamlit as st
 from app.ui import jobs
 from app.ui.routes import page
 from app.ui.state import select
-from hyperperturb.runs.datasets import add_demo
+from hyperperturb.runs.datasets import add_demo, list_datasets
 from hyperperturb.runs.workspace import Workspace
 
 JOB = "demo"
@@ -18,12 +18,22 @@ def busy() -> bool:
     return jobs.running(JOB)
 
 
-def offer(*, primary: bool, key: str) -> None:
-    """The button that loads the demo; while it is made, its progress; then on to its controls."""
+def missing() -> bool:
+    """Whether the demo is not among the datasets."""
+    return all(entry.name != JOB for entry in list_datasets(Workspace()))
+
+
+def follow() -> None:
+    """Go on to the demo's controls once it is made."""
     made = jobs.collect(JOB)
     if made is not None:
         select(dataset=made.name)
         st.switch_page(page("controls"), query_params={"dataset": made.name})
+
+
+def offer(*, primary: bool, key: str) -> None:
+    """The button that loads the demo; while it is made, its progress."""
+    follow()
     if jobs.watch(JOB):
         return
     if st.button(

@@ -132,6 +132,12 @@ def watch(key: str, *, stoppable: bool = True) -> bool:
     return False
 
 
+def told(key: str) -> bool:
+    """Whether there is something to show about the job: it runs, or it failed in this session."""
+    job = get(key)
+    return job is not None and (job.state == "running" or (job.state == "failed" and _watched(job)))
+
+
 @st.fragment(run_every=0.5)
 def _progress(key: str, job_id: str, stoppable: bool) -> None:
     job = get(key)

@@ -93,7 +93,7 @@ def _details(run: RunDirectory, found: dict) -> None:
         ]
     )
     with st.expander("Loss curves"):
-        watch.draw_curves(run.history(), key="report")
+        watch.draw_curves(run.history(), key="report", components=True)
     with st.expander("Card of this run"):
         st.markdown(run.card())
         st.download_button(

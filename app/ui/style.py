@@ -14,7 +14,8 @@ _CSS = """
 <style>
 [data-testid="stMainBlockContainer"] { max-width: 1360px; padding-top: 4.2rem; padding-bottom: 4rem; }
 [data-testid="stMainBlockContainer"] h1 { font-size: 2.1rem; letter-spacing: -0.015em; padding-bottom: 0.1rem; }
-[data-testid="stMainBlockContainer"] h4 { padding-top: 0.6rem; }
+[data-testid="stMainBlockContainer"] h3 { font-size: 1.35rem; }
+[data-testid="stMainBlockContainer"] h4 { font-size: 1.08rem; padding-top: 0.7rem; }
 [data-testid="stSidebarContent"] { display: flex; flex-direction: column; }
 [data-testid="stSidebarUserContent"] { flex: 1; display: flex; flex-direction: column; padding-bottom: 1.2rem; }
 [data-testid="stSidebarUserContent"] > div { flex: 1; display: flex; flex-direction: column; }
@@ -23,8 +24,9 @@ _CSS = """
 .st-key-foot { gap: 0; }
 .st-key-foot [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
 .st-key-foot [data-testid="stPageLink-NavLink"] { padding: 0.1rem 0.5rem; margin-left: -0.5rem; }
-.st-key-foot [data-testid="stElementContainer"]:has([data-testid="stMarkdown"]) { margin: 0.7rem 0 -0.35rem; }
+.st-key-foot [data-testid="stElementContainer"]:has([data-testid="stMarkdown"]) { margin: 0.7rem 0 -0.65rem; }
 .st-key-foot [data-testid="stElementContainer"]:has([data-testid="stCaptionContainer"]) { margin-top: -0.2rem; }
+[data-testid="stMetricValue"] { font-size: 1.7rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }

@@ -93,6 +93,12 @@ def plain(text: object) -> str:
     )
 
 
+def sentence_case(text: str) -> str:
+    """A remark as a sentence, in Markdown: first letter upper case, a full stop at the end."""
+    text = " ".join(text.split())
+    return plain(text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else "."))
+
+
 def duration(seconds: float | None) -> str:
     """A time to wait, coarsely: 'a few seconds', '40 s', '3 min', '2 h'."""
     if seconds is None or not math.isfinite(seconds):

@@ -83,7 +83,7 @@ def live(run: RunDirectory) -> None:
             if status.seconds_left is not None:
                 parts.append(f"about {duration(status.seconds_left)} left")
             st.caption(" · ".join(parts))
-        draw_curves(curves, key="live")
+        draw_curves(curves, key="live", components=True)
         with st.expander("Log", expanded=curves.empty):
             st.code(lines(found) or "waiting for the first line", language=None, height=180)
 
@@ -96,8 +96,7 @@ def draw_curves(curves: pd.DataFrame, *, key: str, components: bool = False) -> 
 
     st.plotly_chart(loss_curves(curves), key=f"curves_{key}")
     if components:
-        with st.expander("Parts of the loss, learning rate, curvature"):
-            st.plotly_chart(component_curves(curves), key=f"parts_{key}")
+        st.plotly_chart(component_curves(curves), key=f"parts_{key}")
 
 
 def ended_badly(run: RunDirectory) -> None:
