@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.plots import theme
+from hyperperturb.plots.labels import spaced_labels
 
 _NAMED = 40
 """Up to this many perturbations each has its name on the axis; beyond, the axis is the rank."""
@@ -167,16 +168,10 @@ def effect_sizes(effects: Effects, *, height: int = 300) -> go.Figure:
     theme.style(figure, height=height)
     _rank_axis(figure, names)
     if len(names) > _NAMED:
-        for place in range(3):
-            figure.add_annotation(
-                x=rank[place],
-                y=float(size[place]),
-                text=theme.plain(theme.shorten(names[place], 16)),
-                showarrow=False,
-                xanchor="left",
-                xshift=8,
-                font={"size": 12},
-            )
+        at = rank.astype(np.float64)
+        named = np.arange(min(6, len(names)))
+        notes = spaced_labels(at, np.nan_to_num(size), names, named, most=6, height=height - 110)
+        figure.update_layout(annotations=notes)
     figure.update_yaxes(
         title_text="effect, root mean square<br>(natural log)", rangemode="tozero", zeroline=False
     )

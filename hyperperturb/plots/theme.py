@@ -142,7 +142,8 @@ def number(value: float, digits: int = 3) -> str:
     if value == int(value) and abs(value) < 1e6:
         text = f"{int(abs(value)):,}".replace(",", "\u2009")
     else:
-        size = math.floor(math.log10(abs(value)))
+        # Rounded first: 9.999 is written 10.0, not 10.00.
+        size = math.floor(math.log10(float(f"{abs(value):.{digits - 1}e}")))
         if -4 <= size < 6:
             text = f"{abs(value):,.{max(0, digits - 1 - size)}f}".replace(",", "\u2009")
         else:
