@@ -108,11 +108,27 @@ def prepare(*arrays: Any, c: Any = None) -> tuple[Any, ...]:
 
     def convert(a: Any) -> Any:
         if _belongs_to_keras(type(a)):
-            tensor = ops.convert_to_tensor(a) if isinstance(a, keras.Variable) else a
+            tensor = as_tensor(a)
             return tensor if dtype_of(tensor) == dtype else ops.cast(tensor, dtype)
         return ops.convert_to_tensor(a, dtype=dtype)
 
     return (ops, *(convert(a) for a in arrays), convert(c))
+
+
+def as_tensor(x: Any) -> Any:
+    """Return the present value of a Keras variable or of a TensorFlow one, and any other tensor as it is."""
+    import keras
+
+    if isinstance(x, keras.Variable):
+        x = x.value
+    # Keras counts a raw tf.Variable among the tensors, but not all of its operations take one.
+    return x.read_value() if hasattr(x, "read_value") else x
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """Return an array or tensor as a NumPy array."""
+    ops = ops_of(x)
+    return np.asarray(x) if ops is np else ops.convert_to_numpy(as_tensor(x))
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hyperperturb.manifolds._backend import ops_of, prepare
+from hyperperturb.manifolds._backend import prepare, to_numpy
 
 Array = Any
 
@@ -182,13 +182,13 @@ class Manifold(ABC):
         -------
         bool or tuple
         """
-        reason = self._why_no_point(_as_numpy(x), atol)
+        reason = self._why_no_point(to_numpy(x), atol)
         return (reason == "", reason) if explain else reason == ""
 
     def check_vector(self, x: Array, u: Array, *, atol: float | None = None, explain: bool = False) -> Any:
         """Tell whether all rows of ``u`` are tangent at the rows of ``x``; arguments and result as
         :meth:`check_point`."""
-        reason = self._why_no_vector(_as_numpy(x), _as_numpy(u), atol)
+        reason = self._why_no_vector(to_numpy(x), to_numpy(u), atol)
         return (reason == "", reason) if explain else reason == ""
 
     def _why_no_point(self, x: np.ndarray, atol: float | None) -> str:
@@ -219,8 +219,3 @@ class Manifold(ABC):
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
-
-
-def _as_numpy(x: Array) -> np.ndarray:
-    ops = ops_of(x)
-    return np.asarray(x) if ops is np else ops.convert_to_numpy(x)

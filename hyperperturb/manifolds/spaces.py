@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from hyperperturb.manifolds import lorentz, poincare, safe
-from hyperperturb.manifolds._backend import prepare
+from hyperperturb.manifolds._backend import prepare, to_numpy
 from hyperperturb.manifolds._pairwise import squared_differences
-from hyperperturb.manifolds.base import Array, Manifold, _as_numpy
+from hyperperturb.manifolds.base import Array, Manifold
 
 
 class Euclidean(Manifold):
@@ -157,13 +157,13 @@ class _Hyperbolic(Manifold):
     def get_config(self) -> dict[str, Any]:
         """Return ``{"c": number}``; a variable curvature is given by its present value (nested lists if not
         scalar)."""
-        return {"c": self.c if isinstance(self.c, float) else _as_numpy(self.c).tolist()}
+        return {"c": self.c if isinstance(self.c, float) else to_numpy(self.c).tolist()}
 
     def __hash__(self) -> int:
         return hash((type(self), repr(self.get_config()["c"])))
 
     def _number(self) -> np.ndarray:
-        return np.asarray(_as_numpy(self.c), dtype=np.float64)
+        return np.asarray(to_numpy(self.c), dtype=np.float64)
 
 
 class PoincareBall(_Hyperbolic):

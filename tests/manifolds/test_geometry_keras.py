@@ -1,0 +1,250 @@
+"""The same formulas on Keras tensors: equal to NumPy, compiled, and with right and finite gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hyperperturb.manifolds import Euclidean, Lorentz, Manifold, PoincareBall, lorentz, poincare, safe
+
+keras = pytest.importorskip("keras")
+tf = pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="gradients are taken with tf.GradientTape"
+)
+
+SPACES: list[Manifold] = [
+    Euclidean(),
+    *(kind(c) for kind in (PoincareBall, Lorentz) for c in (0.1, 1.0, 2.0)),
+]
+#: name -> call on the space with points x, y and tangent vectors u, v at x
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "dist": lambda m, x, y, u, v: m.dist(x, y),
+    "dist0": lambda m, x, y, u, v: m.dist0(x),
+    "pairwise_dist": lambda m, x, y, u, v: m.pairwise_dist(x, y),
+    "inner": lambda m, x, y, u, v: m.inner(x, u, v),
+    "norm": lambda m, x, y, u, v: m.norm(x, u),
+    "expmap": lambda m, x, y, u, v: m.expmap(x, u),
+    "logmap": lambda m, x, y, u, v: m.logmap(x, y),
+    "expmap0": lambda m, x, y, u, v: m.expmap0(u),
+    "logmap0": lambda m, x, y, u, v: m.logmap0(x),
+    "ptransp": lambda m, x, y, u, v: m.ptransp(x, y, u),
+    "ptransp0": lambda m, x, y, u, v: m.ptransp0(y, m.logmap0(x)),
+    "retr": lambda m, x, y, u, v: m.retr(x, u),
+    "projx": lambda m, x, y, u, v: m.projx(x),
+    "proju": lambda m, x, y, u, v: m.proju(x, u + v),
+    "egrad2rgrad": lambda m, x, y, u, v: m.egrad2rgrad(x, u),
+    "midpoint": lambda m, x, y, u, v: m.midpoint(x),
+    "mobius_add": lambda m, x, y, u, v: m.mobius_add(x, y),
+    "mobius_scalar_mul": lambda m, x, y, u, v: m.mobius_scalar_mul(0.5, x),
+    "mobius_matvec": lambda m, x, y, u, v: m.mobius_matvec(np.eye(4, dtype="float32")[:3], x),
+    "geodesic": lambda m, x, y, u, v: m.geodesic(0.3, x, y),
+}
+
+
+def arguments(space: Manifold, dtype: str, scale: float = 0.5) -> list[np.ndarray]:
+    ambient = space.ambient_dim(4)
+    x, y, z, w = (space.random(12, ambient, seed=i, scale=scale, dtype=dtype) for i in range(4))
+    return [x, y, space.logmap(x, z), space.logmap(x, w)]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_keras_gives_what_numpy_gives(operation: str, dtype: str) -> None:
+    for space in SPACES:
+        arrays = arguments(space, dtype)
+        expected = OPERATIONS[operation](space, *arrays)
+        got = OPERATIONS[operation](space, *(keras.ops.convert_to_tensor(a) for a in arrays))
+        assert keras.backend.standardize_dtype(got.dtype) == dtype == expected.dtype.name
+        tol = 2e-5 if dtype == "float32" else 1e-11
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(got), expected, rtol=tol, atol=tol, err_msg=repr(space)
+        )
+
+
+@pytest.mark.parametrize("space", [PoincareBall(0.5), Lorentz(0.5)], ids=repr)
+def test_compiled_by_xla(space: Manifold) -> None:
+    arrays = arguments(space, "float32")
+
+    @tf.function(jit_compile=True)
+    def everything(*tensors: Any) -> list[Any]:
+        return [operation(space, *tensors) for operation in OPERATIONS.values()]
+
+    for name, got in zip(OPERATIONS, everything(*map(tf.constant, arrays)), strict=True):
+        expected = OPERATIONS[name](space, *arrays)
+        np.testing.assert_allclose(got.numpy(), expected, rtol=5e-5, atol=5e-5, err_msg=name)
+
+
+def awkward_points(c: float, dtype: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Pairs of points of the ball where formulas break: name -> (x, y)."""
+    radius = 1.0 / np.sqrt(c)
+    e = np.array([[1.0, 0.0, 0.0]])
+    x = 0.3 * radius * np.array([[0.5, -0.2, 0.7]])
+    rim = (1.0 - 1e-5) * radius * np.array([[0.6, 0.0, 0.8]])
+    pairs = {
+        "both at the origin": (0.0 * x, 0.0 * x),
+        "one at the origin": (0.0 * x, x),
+        "other at the origin": (x, 0.0 * x),
+        "coincident": (x, x),
+        "nearly coincident": (x, x * (1 + 1e-7)),
+        "tiny": (1e-20 * x, -3e-20 * x),
+        "aligned": (x, 2.0 * x),
+        "opposite": (x, -x),
+        "near the rim": (rim, x),
+        "coincident near the rim": (rim, rim),
+        "both near the rim, opposite": (rim, -rim),
+        "both near the rim, close": (rim, rim * (1 - 1e-5)),
+        "outside": (1.1 * radius * e, x),
+    }
+    return {name: tuple(p.astype(dtype) for p in pair) for name, pair in pairs.items()}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("c", [1e-4, 1.0, 2.0])
+def test_gradients_are_finite_everywhere(operation: str, dtype: str, c: float) -> None:
+    if operation == "mobius_matvec":
+        pytest.skip("wants four coordinates; it is the composition of expmap0 and logmap0, which are tested")
+    pairs = awkward_points(c, dtype)
+    ball = PoincareBall(c)
+    x, y = (np.concatenate([pair[side] for pair in pairs.values()]) for side in (0, 1))
+    for model in (PoincareBall, Lorentz):
+        curvature = tf.Variable(c, dtype=dtype)
+        if model is Lorentz:
+            x, y = (ball.to_lorentz(ball.projx(p)) for p in (x, y))
+        v = ball.random(len(x), x.shape[-1], seed=0, dtype=dtype)
+        values = [tf.Variable(a) for a in (x, y, v, 0.5 * v)]
+        with tf.GradientTape() as tape:
+            result = OPERATIONS[operation](model(curvature), *values)
+        gradients = tape.gradient(result, [*values, curvature])
+        for name, array in zip(("result", "x", "y", "u", "v", "c"), [result, *gradients], strict=True):
+            if array is None:
+                continue
+            finite = np.isfinite(array)
+            by_pair = (
+                finite.reshape(len(x), -1).all(-1) if finite.size % len(x) == 0 else np.ones(len(x), bool)
+            )
+            assert finite.all(), (model, name, np.array(list(pairs))[~by_pair])
+
+
+@pytest.mark.parametrize("zero", [PoincareBall(1.0), Lorentz(1.0)], ids=repr)
+def test_maps_at_the_zero_vector_have_the_identity_as_derivative(zero: Manifold) -> None:
+    """Guarding a norm with an epsilon would give 0 or NaN here."""
+    v = tf.Variable(zero.from_space(np.zeros(3)))
+    for function in (zero.expmap0, lambda w: zero.logmap0(zero.expmap0(w))):
+        with tf.GradientTape() as tape:
+            out = function(v)
+        jacobian = tape.jacobian(out, v).numpy()
+        np.testing.assert_allclose(jacobian[-3:, -3:], np.eye(3), atol=1e-12)
+
+
+def test_distance_from_the_origin_has_the_right_slope_on_the_hyperboloid() -> None:
+    """Its half-angle form has cusps at the origin that must cancel."""
+    space = Lorentz(1.3)
+    y = space.random(1, 4, seed=0, dtype="float64")
+    x = tf.Variable(space.origin(1, 4, dtype="float64"))
+    with tf.GradientTape() as tape:
+        d = space.dist(x, y)
+    gradient = space.egrad2rgrad(x.numpy(), tape.gradient(d, x).numpy())
+    toward = space.logmap(x.numpy(), y)
+    np.testing.assert_allclose(gradient, -toward / space.norm(x.numpy(), toward, keepdims=True), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "operation", ["dist", "pairwise_dist", "expmap", "logmap", "ptransp", "midpoint", "mobius_add"]
+)
+@pytest.mark.parametrize("model", [PoincareBall, Lorentz])
+def test_gradients_equal_central_differences(operation: str, model: Any) -> None:
+    for c in (1e-2, 0.3, 2.0):
+        arrays = arguments(model(c), "float64", scale=0.7)
+        weight = np.random.default_rng(0).standard_normal(OPERATIONS[operation](model(c), *arrays).shape)
+
+        def loss(
+            curvature: Any,
+            *values: Any,
+            weight: np.ndarray = weight,
+            ops: Any = np,
+            operation: str = operation,
+        ) -> Any:
+            return ops.sum(weight * OPERATIONS[operation](model(curvature), *values))
+
+        variables = [tf.Variable(c, dtype="float64"), *(tf.Variable(a) for a in arrays)]
+        with tf.GradientTape() as tape:
+            value = loss(*variables, ops=keras.ops)
+        gradients = tape.gradient(value, variables)
+        rng = np.random.default_rng(1)
+        for position, gradient in enumerate(gradients):
+            if gradient is None:
+                continue
+            point = [np.float64(c), *arrays]
+            direction = rng.standard_normal(np.shape(point[position])) if position else np.float64(1.0)
+            h = 1e-6 if position else 1e-4 * c
+            ahead, behind = (
+                loss(*(p + sign * h * direction if i == position else p for i, p in enumerate(point)))
+                for sign in (1, -1)
+            )
+            slope = (ahead - behind) / (2 * h)
+            got = np.sum(gradient.numpy() * direction)
+            assert abs(got - slope) <= 5e-6 * (1.0 + abs(slope)), (model, c, position)
+
+
+def test_curvature_zero_is_differentiable() -> None:
+    """The derivative in c at c = 0 is the limit of the derivatives at small c."""
+    x, y = (tf.constant(np.random.default_rng(i).standard_normal((5, 3))) for i in range(2))
+    for function in (
+        lambda c: poincare.dist(x, y, c=c),
+        lambda c: poincare.pairwise_dist(x, y, c=c),
+        lambda c: poincare.expmap(x, y, c=c),
+        lambda c: poincare.logmap(x, y, c=c),
+        lambda c: poincare.ptransp(x, y, x, c=c),
+    ):
+        slopes = []
+        for value in (0.0, 1e-7):
+            c = tf.Variable(value, dtype="float64")
+            with tf.GradientTape() as tape:
+                total = tf.reduce_sum(function(c))
+            slopes.append(float(tape.gradient(total, c)))
+        assert abs(slopes[0]) > 1e-3
+        assert slopes[0] == pytest.approx(slopes[1], rel=1e-4)
+
+
+def test_tensors_decide_the_dtype() -> None:
+    tensor, array = keras.ops.zeros((2, 3), "float32"), np.full((2, 3), 0.1)
+    assert poincare.dist(tensor, array, c=1.0).dtype == "float32"
+    assert poincare.dist(keras.ops.zeros((2, 3), "float16"), array, c=1.0).dtype == "float32"
+    assert poincare.dist(array, array, c=keras.Variable(1.0)).dtype == "float64"
+    assert lorentz.dist0(keras.Variable(np.ones((2, 3), "float32")), c=1.0).dtype == "float32"
+
+
+def test_symbolic_shapes() -> None:
+    x, y = keras.KerasTensor((None, 3)), keras.KerasTensor((7, 3))
+    ball = PoincareBall(1.0)
+    assert ball.pairwise_dist(x, y).shape == (None, 7)
+    assert ball.expmap0(x).shape == (None, 3)
+    assert ball.to_lorentz(x).shape == (None, 4)
+    assert ball.dist0(x).shape == (None,)
+
+
+def test_variable_curvature_is_seen_by_the_class() -> None:
+    c = keras.Variable(1.0)
+    ball = PoincareBall(c)
+    before = float(ball.dist0(np.array([[0.5, 0.0]], "float32"))[0])
+    c.assign(0.25)
+    after = float(ball.dist0(np.array([[0.5, 0.0]], "float32"))[0])
+    assert after == pytest.approx(float(PoincareBall(0.25).dist0(np.array([0.5, 0.0]))), rel=1e-6)
+    assert before != after
+    assert ball.get_config() == {"c": 0.25}
+
+
+def test_safe_division_and_root_have_zero_gradient_at_zero() -> None:
+    zero = tf.Variable([0.0, 4.0])
+    with tf.GradientTape(persistent=True) as tape:
+        root = safe.sqrt(zero)
+        quotient = safe.divide(tf.ones(2), zero)
+        length = safe.norm(zero * 0.0)
+    np.testing.assert_allclose(tape.gradient(root, zero), [0.0, 0.25])
+    np.testing.assert_allclose(tape.gradient(quotient, zero), [0.0, -1 / 16])
+    np.testing.assert_allclose(tape.gradient(length, zero), [0.0, 0.0])
