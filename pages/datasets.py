@@ -77,6 +77,7 @@ def choices(datasets: tuple[Dataset, ...], chosen: Dataset | None) -> None:
                 type="secondary" if marked else "tertiary",
                 icon=":material/check:" if marked else None,
                 help=f"Added {when(entry.created)}",
+                width="stretch",
                 on_click=select,
                 kwargs={"dataset": entry.name},
             )
@@ -87,8 +88,8 @@ def header(dataset: Dataset) -> None:
     left, right = st.columns([3, 1], vertical_alignment="center")
     with left:
         st.subheader(plain(dataset.title), anchor=False)
-        origin = f"registered from `{dataset.source}`" if dataset.kind == "screen" else "table of effects"
-        st.markdown(f":gray[{plain(dataset.note) if dataset.note else origin}]")
+        origin = f"{'screen' if dataset.kind == 'screen' else 'table of effects'}, {dataset.source}"
+        st.markdown(f":gray[{plain(dataset.note or origin)}]")
     with right, st.container(horizontal_alignment="right"):
         if dataset.confirmed:
             go("train", "Train a model", key="data_train", primary=True, dataset=dataset.name)

@@ -72,6 +72,7 @@ def run_list(now: Current, shown: RunDirectory | None) -> None:
     if not runs:
         return
     st.markdown("**Runs**", help=GLOSSARY["run"])
+    rows = st.container(key="run_list")
     for run in runs[:12]:
         state = run.status.state
         known = cache.run_facts(run)
@@ -79,12 +80,13 @@ def run_list(now: Current, shown: RunDirectory | None) -> None:
         if run.usable:
             note = "ahead of the baselines" if known.ahead else "not ahead of the baselines"
         marked = shown is not None and run.name == shown.name
-        st.button(
+        rows.button(
             f"{when(run.config.created)} · {note}",
             key=f"run_{run.name}",
             type="secondary" if marked else "tertiary",
             icon=":material/check:" if marked else None,
             help=known.verdict or run.name,
+            width="stretch",
             on_click=select,
             kwargs={"run": run.name},
         )

@@ -54,13 +54,18 @@ def _pictures(workspace: Workspace, dataset: Dataset) -> None:
     report = dataset.report
     if dataset.confirmed:
         effects = cache.effects(workspace, dataset)
-        left, right = st.columns(2, gap="medium")
+        # Few perturbations are named under the picture, which needs the whole width.
+        left, right = (
+            st.columns(2, gap="medium")
+            if len(effects.perturbations) > 40
+            else (st.container(), st.container())
+        )
         if (effects.n_cells > 0).any():
             with left:
                 section("Cells per perturbation")
                 st.plotly_chart(cells_per_perturbation(effects), key="plot_cells")
         else:
-            right = st.container()
+            right = left
         with right:
             section("Sizes of the effects", help=GLOSSARY["effect"])
             st.plotly_chart(effect_sizes(effects), key="plot_sizes")

@@ -14,6 +14,13 @@ _CSS = """
 <style>
 [data-testid="stMainBlockContainer"] { max-width: 1360px; padding-top: 4.2rem; padding-bottom: 4rem; }
 [data-testid="stMainBlockContainer"] h1 { font-size: 2.1rem; letter-spacing: -0.015em; padding-bottom: 0.1rem; }
+[data-testid="stMainBlockContainer"] [data-testid="stHeading"]:has(h1) { margin-bottom: 0.35rem; }
+.st-key-dataset_list button, .st-key-run_list button { justify-content: flex-start; text-align: left; }
+.st-key-dataset_list, .st-key-run_list { gap: 0.25rem; }
+.st-key-refused, .st-key-refused_card {
+  background: repeating-linear-gradient(135deg, transparent 0 7px, rgba(128, 134, 142, 0.13) 7px 9px);
+}
+.st-key-refused_card { padding: 0.7rem 0.9rem; border-radius: 6px; }
 [data-testid="stMainBlockContainer"] h3 { font-size: 1.35rem; }
 [data-testid="stMainBlockContainer"] h4 { font-size: 1.08rem; padding-top: 0.7rem; }
 [data-testid="stSidebarContent"] { display: flex; flex-direction: column; }

@@ -1,0 +1,177 @@
+"""A server with a workspace of its own, and a browser to drive it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"
+
+
+class Server:
+    """The app as a process, with its workspace."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = (home / "server.log").open("wb")
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "streamlit", "run", "app/Home.py"),
+                *(
+                    "--server.port",
+                    str(self.port),
+                    "--server.headless",
+                    "true",
+                    "--server.fileWatcherType",
+                    "none",
+                ),
+            ],
+            cwd=ROOT,
+            env=os.environ | {"HYPERPERTURB_HOME": str(home), "OMP_NUM_THREADS": "1"},
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1).close()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        self.stop()
+        raise AssertionError((home / "server.log").read_text())
+
+    def stop(self) -> None:
+        """End the server; trainings it has started go on."""
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.close()
+
+    def maps(self) -> str:
+        """The files that are mapped into the server's memory."""
+        return Path(f"/proc/{self.process.pid}/maps").read_text()
+
+
+class Driver:
+    """A person at the browser: goes to pages, presses buttons, reads."""
+
+    def __init__(self, page, server: Server) -> None:
+        self.page = page
+        self.server = server
+        self.page.set_default_timeout(30_000)
+
+    def open(self, path: str = "") -> None:
+        """Go to an address of the app."""
+        self.page.goto(f"{self.server.url}/{path}")
+        self.page.wait_for_selector("h1")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the script has run."""
+        self.page.wait_for_timeout(250)
+        self.page.wait_for_function(
+            "document.querySelector('.stApp')?.getAttribute('data-test-script-state') !== 'running'"
+        )
+        self.page.wait_for_timeout(150)
+
+    def press(self, name: str) -> None:
+        """Press a button."""
+        self.page.get_by_role("button", name=name, exact=True).first.click()
+        self.settle()
+
+    def visit(self, name: str) -> None:
+        """Follow a link of the sidebar."""
+        self.page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+        self.page.wait_for_selector("h1")
+        self.settle()
+
+    def see(self, text: str, *, seconds: float = 30) -> None:
+        """Wait until a text is on the page."""
+        self.page.get_by_text(text).first.wait_for(timeout=1000 * seconds)
+
+    def heading(self) -> str:
+        """The question of the page."""
+        return self.page.locator("h1").first.inner_text()
+
+    def text(self) -> str:
+        """All words of the page."""
+        return self.page.get_by_test_id("stMain").inner_text()
+
+    def alerts(self) -> list[str]:
+        """The messages in boxes."""
+        return self.page.get_by_test_id("stAlert").all_inner_texts()
+
+    def register(self, path: Path | str) -> None:
+        """Register a file by its path on the server, from the Data page."""
+        box = self.page.get_by_role("textbox", name="Or a path on the server", exact=True)
+        if not box.is_visible():
+            self.page.get_by_text("Bring more data", exact=True).click()
+        box.fill(str(path))
+        self.press("Register file")
+        self.page.wait_for_function("!document.querySelector('[data-testid=stProgress]')", timeout=60_000)
+        self.settle()
+
+    def no_traceback(self) -> None:
+        """Fail when the page shows a traceback or the app has logged an unexpected error."""
+        assert "Traceback" not in self.page.inner_text("body")
+        assert self.page.get_by_test_id("stException").count() == 0
+        log = self.server.home / "data" / "app.log"
+        assert not log.exists(), log.read_text()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server on an empty workspace, one for each test file."""
+    running = Server(tmp_path_factory.mktemp("home"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    """A browser, one for each test file."""
+    playwright = pytest.importorskip("playwright.sync_api").sync_playwright().start()
+    try:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
+            args=["--no-sandbox", "--disable-dev-shm-usage"],
+        )
+        yield browser
+        browser.close()
+    finally:
+        playwright.stop()
+
+
+@pytest.fixture
+def driver(chromium, server: Server) -> Iterator[Driver]:
+    """A fresh session at the server."""
+    context = chromium.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+    driver = Driver(context.new_page(), server)
+    yield driver
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def papalexi() -> tuple[Path, Path]:
+    """The real screen and its network, where they are beside the checkout."""
+    if not SHARED.exists():
+        pytest.skip("the real data (../shared) are not on this machine")
+    return (
+        SHARED / "data" / "screens" / "papalexi2021_thp1_299genes.h5ad",
+        SHARED / "data" / "networks" / "string_high_confidence.csv",
+    )
