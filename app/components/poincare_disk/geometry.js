@@ -21,10 +21,6 @@ function compose(a, b) {
   return [m[0] * scale, m[1] * scale, m[2] * scale, m[3] * scale];
 }
 
-function inverse(m) {
-  return [m[0], -m[1], -m[2], -m[3]];
-}
-
 function moveTo(m, x, y) {
   // The image of one point. Many points are moved without allocation in Points.move.
   const nr = m[0] * x - m[1] * y + m[2];
