@@ -81,18 +81,18 @@ class SparseMatrix:
             hint="Copy or download the file again, or write it anew with anndata's write_h5ad.",
         )
 
-    def ranges(self, target: int = BLOCK_VALUES) -> Iterator[tuple[int, int]]:
-        """Cut the rows (CSR) or columns (CSC) into ranges of about `target` stored values."""
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """Cut the rows (CSR) or columns (CSC) into ranges of about ``BLOCK_VALUES`` stored values."""
         start = 0
         while start < self.n_major:
-            stop = int(np.searchsorted(self.indptr, self.indptr[start] + target, side="right")) - 1
+            stop = int(np.searchsorted(self.indptr, self.indptr[start] + BLOCK_VALUES, side="right")) - 1
             stop = min(max(stop, start + 1), self.n_major)
             yield start, stop
             start = stop
 
-    def buffers(self, target: int = BLOCK_VALUES) -> Buffers:
+    def buffers(self) -> Buffers:
         """Give buffers that hold any range of :meth:`ranges`."""
-        longest = max((int(self.indptr[b] - self.indptr[a]) for a, b in self.ranges(target)), default=0)
+        longest = max((int(self.indptr[b] - self.indptr[a]) for a, b in self.ranges()), default=0)
         return np.empty(longest, dtype=np.float32), np.empty(longest, dtype=np.int32)
 
     def read(
@@ -207,22 +207,22 @@ class DenseMatrix:
         self.shape = (int(array.shape[0]), int(array.shape[1]))
         self.nnz = self.shape[0] * self.shape[1]
 
-    def tiles(self, target: int = TILE_VALUES) -> Iterator[tuple[slice, list[slice]]]:
+    def tiles(self) -> Iterator[tuple[slice, list[slice]]]:
         """Cut the matrix into strips of cells, each with the column pieces to read it in.
 
-        One piece where a strip of whole cells fits in `target` values; several where the file's chunks are so tall
+        One piece where a strip of whole cells fits in ``TILE_VALUES``; several where the file's chunks are so tall
         that whole cells of a chunk would not fit: then each chunk is still decoded only a few times.
         """
         n_cells, n_genes = self.shape
         chunks = getattr(self.array, "chunks", None) or (1, n_genes)
         tall = max(1, min(int(chunks[0]), n_cells))
-        if tall * n_genes <= 4 * target:
-            rows = max(tall, target // max(n_genes, 1) // tall * tall, 1)
+        if tall * n_genes <= 4 * TILE_VALUES:
+            rows = max(tall, TILE_VALUES // max(n_genes, 1) // tall * tall, 1)
             columns = [slice(0, n_genes)]
         else:
-            rows = min(tall, 4 * target)
+            rows = min(tall, 4 * TILE_VALUES)
             wide = max(1, min(int(chunks[1]), n_genes))
-            width = max(wide, 4 * target // rows // wide * wide, 1)
+            width = max(wide, 4 * TILE_VALUES // rows // wide * wide, 1)
             columns = [slice(a, min(a + width, n_genes)) for a in range(0, n_genes, width)]
         for start in range(0, n_cells, rows):
             yield slice(start, min(start + rows, n_cells)), columns
