@@ -82,13 +82,11 @@ class Labels {
     context.textAlign = "left";
     for (const i of this.shown) wanted[i] = 0;
     let boxes = 0;
-    // The largest points are not written over, except by their own name's neighbours in a crowd.
+    // Neither ring numbers nor the largest points nor the ones that are asked for are written over.
     const box = this.box;
     for (const other of taken) boxes = this.keep(boxes, other, 0);
-    for (let k = Math.max(0, points.hubs.length - 40); k < points.hubs.length; k++) {
-      const i = points.hubs[k];
+    const block = (i) => {
       const r = points.size(i, frame.scale) * 0.7;
-      if (r < 3) continue;
       const px = frame.cx + points.u[i] * frame.radius;
       const py = frame.cy + points.v[i] * frame.radius;
       box[0] = px - r;
@@ -96,6 +94,10 @@ class Labels {
       box[2] = px + r;
       box[3] = py + r;
       boxes = this.keep(boxes, box, 0);
+    };
+    for (const i of first) block(i);
+    for (let k = points.hubs.length - 1; k >= 0 && k >= points.hubs.length - 40; k--) {
+      if (points.radius[points.hubs[k]] * frame.scale > 4) block(points.hubs[k]);
     }
     const placed = [];
     const consider = (i) => {
