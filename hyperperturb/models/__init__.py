@@ -8,7 +8,7 @@ from typing import Any
 _LAZY = {
     "EffectHead": "hyperperturb.models.effect_head",
     "HyperPerturbInference": "hyperperturb.models.inference",
-    "HyperPerturbModel": "hyperperturb.models.network",
+    "HyperPerturbModel": "hyperperturb.models.model",
     "PRESETS": "hyperperturb.models.settings",
     "TrainingSettings": "hyperperturb.models.settings",
     "train_model": "hyperperturb.models.train",

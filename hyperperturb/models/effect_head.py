@@ -408,20 +408,14 @@ def _search(
             cache.clear()
             cache[s] = design_matrix(targets, genes, s)
         C = _covariance(theta[:5], cache[s], blocks, noise)
-        inverse = cho_solve(cho_factor(C, lower=True), np.eye(len(C)))
-        out = (
-            float(
-                np.sum(
-                    np.einsum("ij,jk,ik->i", inverse[single], gram, inverse[single], optimize=True)
-                    / np.diag(inverse)[single] ** 2
-                )
-            )
-            if len(single)
-            else 0.0
-        )
+        inverse = np.linalg.inv(C)
+        alone = inverse[single]
+        out = float(np.sum(np.sum((alone @ gram) * alone, axis=1) / np.diag(inverse)[single] ** 2))
+        spread = inverse @ gram @ inverse if larger else None
         for rows in larger:
-            half = np.linalg.solve(inverse[np.ix_(rows, rows)], inverse[rows])
-            out += float(np.einsum("ij,jk,ik->", half, gram, half, optimize=True))
+            # trace(B⁻¹ S B⁻¹) with B = [C⁻¹]_rows and S = [C⁻¹ G C⁻¹]_rows
+            block = np.linalg.inv(inverse[np.ix_(rows, rows)])
+            out += float(np.sum((block @ spread[np.ix_(rows, rows)]) * block))
         return out / total
 
     def objective(theta: np.ndarray) -> float:

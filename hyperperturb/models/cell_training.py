@@ -1,0 +1,186 @@
+"""Training of the policy and value heads on cells, and their held-out scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from hyperperturb.data.effects import Effects
+from hyperperturb.manifolds import poincare
+from hyperperturb.models.cells import Cells, control_spread
+from hyperperturb.models.model import CellHeads
+from hyperperturb.models.strength import energy_distance
+
+_VALUE_WEIGHT = 0.1
+_BINS = 15
+
+
+@dataclass(frozen=True)
+class FittedHeads:
+    """Trained cell heads and what they reach on cells they never saw."""
+
+    heads: CellHeads
+    genes: tuple[str, ...]
+    control_mean: np.ndarray
+    control_spread: np.ndarray
+    scores: dict[str, float]
+
+
+def perturbation_points(points: np.ndarray, rows: Sequence[Sequence[int]]) -> np.ndarray:
+    """Weighted midpoints of the target genes' points, (P, d); order-free, for any number of targets.
+
+    Parameters
+    ----------
+    points
+        (N, d) unit-ball gene points.
+    rows
+        Row numbers of the targets of each perturbation.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    return np.stack([poincare.midpoint(points[list(r)], c=1.0) for r in rows]).astype(np.float32)
+
+
+def fit_cell_heads(
+    cells: Cells,
+    effects: Effects,
+    targets: np.ndarray,
+    *,
+    curvature: float,
+    hidden_dim: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    validation_split: float,
+    seed: int,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> FittedHeads:
+    """Learn to name the perturbation of a cell, and its strength, from the cell's shift from control.
+
+    Half of the held-out cells stop the training and set the temperature, the other half give the scores.
+
+    Parameters
+    ----------
+    cells
+        Perturbed cells; numbers of perturbations refer to ``effects``.
+    targets
+        (P, d) perturbation points in the unit ball.
+    curvature, hidden_dim, epochs, batch_size, learning_rate, validation_split, seed
+        See :class:`hyperperturb.models.settings.TrainingSettings`.
+
+    Returns
+    -------
+    FittedHeads
+    """
+    keras.utils.set_random_seed(seed)
+    mean, spread = control_spread(effects, cells.genes)
+    shift = (cells.values - mean) / spread
+    strength = np.sqrt(energy_distance(effects)).astype(np.float32)
+    label = cells.perturbation.astype(np.int32)
+    train, tune, test = _split(label, validation_split, seed)
+    heads = CellHeads(
+        shift.shape[1], hidden_dim, targets.shape[1], len(effects.perturbations), curvature=curvature
+    )
+    heads.perturbation_points.assign(targets)
+    heads.offset.assign(np.log(np.bincount(label[train], minlength=len(targets)) + 1.0).astype(np.float32))
+    steps = max(1, int(np.ceil(len(train) / batch_size)))
+    heads.compile(
+        optimizer=keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps, alpha=0.05)
+        ),
+        loss={"policy": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "value": "mse"},
+        loss_weights={"policy": 1.0, "value": _VALUE_WEIGHT / max(float(np.var(strength)), 1e-6)},
+        jit_compile=False,
+        steps_per_execution=min(steps, 32),
+    )
+    wanted = {"policy": label, "value": strength[label]}
+    best = _KeepBest()
+    heads.fit(
+        shift[train],
+        {k: v[train] for k, v in wanted.items()},
+        validation_data=(shift[tune], {k: v[tune] for k, v in wanted.items()}),
+        epochs=epochs,
+        batch_size=batch_size,
+        verbose=0,
+        callbacks=[best, *callbacks],
+    )
+    best.restore(heads)
+    logits = _logits(heads, shift[tune])
+    heads.temperature.assign(_best_temperature(logits, label[tune]))
+    scores = _scores(_logits(heads, shift[test]), label[test])
+    centroid = _nearest_centroid(shift[train], label[train], shift[test], len(targets))
+    frequent = np.tile(np.bincount(label[train], minlength=len(targets)).astype(float), (len(test), 1))
+    for name, other in (("nearest_centroid", centroid), ("most_frequent", frequent)):
+        scores |= {f"{name}_{k}": v for k, v in _accuracy(other, label[test]).items()}
+    return FittedHeads(heads, cells.genes, mean, spread, scores | {"n_test_cells": len(test)})
+
+
+class _KeepBest(keras.callbacks.Callback):
+    """Keeps the weights of the epoch with the lowest validation loss; the curves run on to the end."""
+
+    def on_train_begin(self, logs=None) -> None:
+        self.lowest, self.weights = np.inf, None
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        if logs["val_loss"] < self.lowest:
+            self.lowest, self.weights = logs["val_loss"], self.model.get_weights()
+
+    def restore(self, model: keras.Model) -> None:
+        if self.weights is not None:
+            model.set_weights(self.weights)
+
+
+def _split(label: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training, tuning and test cells; tuning and test share the held-out part."""
+    order = np.random.default_rng(seed).permutation(len(label))
+    n = max(2, round(held_out * len(label)))
+    return np.sort(order[n:]), np.sort(order[: n // 2]), np.sort(order[n // 2 : n])
+
+
+def _logits(heads: CellHeads, shift: np.ndarray) -> np.ndarray:
+    return np.asarray(heads.predict(shift, batch_size=4096, verbose=0)["policy"], dtype=np.float64)
+
+
+def _best_temperature(logits: np.ndarray, label: np.ndarray) -> float:
+    """Guo et al. 2017: the one number that makes the probabilities honest, by likelihood on held-out cells."""
+    rows = np.arange(len(label))
+    found = minimize_scalar(
+        lambda log_t: -float(np.mean(log_softmax(logits / np.exp(log_t), axis=1)[rows, label])),
+        bounds=(-3.0, 3.0),
+        method="bounded",
+    )
+    return float(np.exp(found.x))
+
+
+def _accuracy(scores: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    best = np.argsort(-scores, axis=1, kind="stable")[:, : min(5, scores.shape[1])]
+    hit = best == label[:, None]
+    return {"top1": float(hit[:, 0].mean()), "top5": float(hit.any(axis=1).mean())}
+
+
+def _scores(logits: np.ndarray, label: np.ndarray) -> dict[str, float]:
+    probability = softmax(logits, axis=1)
+    sure, right = probability.max(axis=1), probability.argmax(axis=1) == label
+    edges = np.quantile(sure, np.linspace(0, 1, _BINS + 1))
+    bins = np.clip(np.searchsorted(edges, sure, side="right") - 1, 0, _BINS - 1)
+    gaps = [
+        abs(sure[bins == b].mean() - right[bins == b].mean()) * np.mean(bins == b)
+        for b in range(_BINS)
+        if np.any(bins == b)
+    ]
+    return _accuracy(logits, label) | {"ece": float(np.sum(gaps))}
+
+
+def _nearest_centroid(shift: np.ndarray, label: np.ndarray, test: np.ndarray, n: int) -> np.ndarray:
+    """Negative squared distances of test cells to the mean shift of each perturbation, (cells, n)."""
+    centroid = np.zeros((n, shift.shape[1]))
+    np.add.at(centroid, label, shift)
+    counts = np.bincount(label, minlength=n)
+    centroid /= np.maximum(counts, 1)[:, None]
+    score = 2.0 * test @ centroid.T - np.sum(centroid**2, axis=1)
+    score[:, counts == 0] = -np.inf
+    return score

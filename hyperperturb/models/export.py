@@ -1,0 +1,149 @@
+"""What a query needs, as arrays in one file: gene points, effect head, cell heads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hyperperturb.errors import HyperPerturbError
+from hyperperturb.files import atomic_path
+from hyperperturb.manifolds import poincare
+from hyperperturb.models.effect_head import EffectHead, GeneKernels, KernelParameters
+
+_CELL_ARRAYS = (
+    "control_mean",
+    "control_spread",
+    "hidden_kernel",
+    "hidden_bias",
+    "tangent_kernel",
+    "tangent_bias",
+    "value_kernel",
+    "value_bias",
+    "offset",
+    "perturbation_points",
+)
+
+
+@dataclass(frozen=True)
+class CellHeadArrays:
+    """The cell heads without Keras; shapes as in :class:`hyperperturb.models.model.CellHeads`.
+
+    ``scale`` multiplies distances; it holds sharpness, curvature and temperature, ``offset`` is divided by the
+    temperature already.
+    """
+
+    genes: tuple[str, ...]
+    scale: float
+    control_mean: np.ndarray
+    control_spread: np.ndarray
+    hidden_kernel: np.ndarray
+    hidden_bias: np.ndarray
+    tangent_kernel: np.ndarray
+    tangent_bias: np.ndarray
+    value_kernel: np.ndarray
+    value_bias: np.ndarray
+    offset: np.ndarray
+    perturbation_points: np.ndarray
+
+    def __call__(self, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (n, P) and strengths (n,) of shifts (n, H) in control standard deviations."""
+        hidden = np.tanh(shift @ self.hidden_kernel + self.hidden_bias)
+        point = poincare.expmap0(hidden @ self.tangent_kernel + self.tangent_bias, c=1.0)
+        logits = self.offset - self.scale * poincare.pairwise_dist(point, self.perturbation_points, c=1.0)
+        return logits, np.logaddexp(0.0, (hidden @ self.value_kernel + self.value_bias)[:, 0])
+
+
+def save_arrays(
+    path: Path,
+    *,
+    points: np.ndarray,
+    curvature: float,
+    head: EffectHead,
+    cells: CellHeadArrays | None,
+) -> None:
+    """Write the file atomically.
+
+    Parameters
+    ----------
+    points
+        (N, d) unit-ball gene points in the order of ``head.kernels.genes``.
+    """
+    about = {
+        "curvature": curvature,
+        "genes": head.kernels.genes,
+        "target_genes": head.target_genes,
+        "response_genes": head.response_genes,
+        "parameters": asdict(head.parameters),
+        "own_slope": head.own_slope,
+        "cells": None if cells is None else {"genes": cells.genes, "scale": cells.scale},
+    }
+    arrays = {
+        "points": np.asarray(points, dtype=np.float32),
+        "diffusion": head.kernels.diffusion.astype(np.float32),
+        "coefficients": head.coefficients.astype(np.float32),
+        "precision": head.precision,
+        "scale": head.scale,
+        "own_level": head.own_level,
+    }
+    if cells is not None:
+        arrays |= {f"cells_{name}": getattr(cells, name) for name in _CELL_ARRAYS}
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, about=np.array(json.dumps(about)), **arrays)
+
+
+def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArrays | None]:
+    """Read what :func:`save_arrays` wrote: points, curvature, effect head, cell heads.
+
+    Raises
+    ------
+    HyperPerturbError
+        When the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        about = json.loads(str(arrays["about"]))
+        points, curvature = arrays["points"], float(about["curvature"])
+        genes, targets = tuple(about["genes"]), tuple(about["target_genes"])
+        row = {g: i for i, g in enumerate(genes)}
+        parameters = KernelParameters(**about["parameters"])
+        head = EffectHead(
+            parameters=parameters,
+            kernels=GeneKernels(
+                genes,
+                arrays["diffusion"],
+                hyperbolic_similarity(points, curvature, [row[g] for g in targets]),
+                targets,
+            ),
+            target_genes=targets,
+            response_genes=tuple(about["response_genes"]),
+            coefficients=arrays["coefficients"].astype(np.float64),
+            precision=arrays["precision"],
+            scale=arrays["scale"],
+            own_slope=float(about["own_slope"]),
+            own_level=arrays["own_level"],
+        )
+        cells = None
+        if about["cells"] is not None:
+            cells = CellHeadArrays(
+                genes=tuple(about["cells"]["genes"]),
+                scale=float(about["cells"]["scale"]),
+                **{name: arrays[f"cells_{name}"] for name in _CELL_ARRAYS},
+            )
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise HyperPerturbError(
+            f"The run's file '{path}' is missing or damaged ({error}).", hint="Train the run anew."
+        ) from error
+    return points, curvature, head, cells
+
+
+def hyperbolic_similarity(points: np.ndarray, curvature: float, columns: list[int]) -> np.ndarray:
+    """exp(−d) between all gene points and those of ``columns``, (N, len(columns)) float32.
+
+    ``points`` (N, d) lie in the unit ball; d is their distance over √c.
+    """
+    points = np.asarray(points, dtype=np.float32)
+    return np.exp(-poincare.pairwise_dist(points, points[columns], c=1.0) / np.float32(np.sqrt(curvature)))

@@ -1,0 +1,490 @@
+"""Using a run: gene to effects, cell to perturbations. NumPy only; loads in about a second without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+from scipy import sparse
+from scipy.special import softmax
+
+from hyperperturb.data.effects import Effects, read_effects
+from hyperperturb.data.network import Network, load_network
+from hyperperturb.errors import HyperPerturbError
+from hyperperturb.manifolds import poincare
+from hyperperturb.models.cells import log_normalise, screen_values
+from hyperperturb.models.export import load_arrays
+from hyperperturb.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Goal = Literal["explain", "revert", "target"]
+Level = Literal["measured", "supported", "weak", "none"]
+
+# Share of a gene's own variance that the training perturbations explain: under the first there is nothing but the mean
+# effect to go by, under the second hardly more.
+SUPPORT_NONE, SUPPORT_WEAK = 0.005, 0.05
+_MIN_MATCHED = 0.2
+
+
+class Support(BaseModel):
+    """How much the data and the networks say about a set of targets.
+
+    ``level`` is ``measured`` (every target was perturbed in the training data), ``supported``, ``weak`` or ``none``
+    (the answer is a refusal); ``score`` the share of the effect's own variance that is explained; ``why`` a sentence;
+    ``nearest`` the nearest genes that are supported.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    level: Level
+    score: float
+    why: str
+    nearest: tuple[str, ...] = ()
+
+
+class Refusal(HyperPerturbError):  # noqa: N818  it is an answer, not a fault
+    """The model has no ground to answer on; ``nearest`` names supported genes near the ones asked for."""
+
+    def __init__(self, message: str, *, nearest: Sequence[str] = ()) -> None:
+        self.nearest = tuple(nearest)
+        hint = f"The nearest supported genes are {', '.join(self.nearest)}." if self.nearest else ""
+        super().__init__(message, hint=hint)
+
+
+@dataclass(frozen=True)
+class EffectPrediction:
+    """What perturbing some genes is predicted to do.
+
+    Attributes
+    ----------
+    targets
+        The target genes, sorted.
+    table
+        One row a response gene: ``gene``, ``effect`` and ``standard_error`` (natural-log units of log1p(CP10k)),
+        ``measured`` and ``measured_standard_error`` (NaN where this perturbation was not measured).
+    support
+        What the prediction stands on.
+    strength
+        Energy distance (squared Euclidean) to the control cells that the predicted effect amounts to.
+    """
+
+    targets: tuple[str, ...]
+    table: pd.DataFrame
+    support: Support
+    strength: float
+
+
+class HyperPerturbInference:
+    """A finished run, ready to be asked.
+
+    Parameters
+    ----------
+    run_dir
+        Path of the run directory.
+
+    Raises
+    ------
+    HyperPerturbError
+        When the run is not finished or files of it are missing or damaged.
+
+    Examples
+    --------
+    ::
+
+        inference = HyperPerturbInference("models/saved/hyperperturb-20261122-101500")
+        inference.predict_effects(["STAT1"]).table.head()
+    """
+
+    def __init__(self, run_dir: str | Path) -> None:
+        self.run = RunDirectory.open(run_dir)
+        if not self.run.usable:
+            missing = self.run.missing_files()
+            state = self.run.status.state
+            raise HyperPerturbError(
+                f"The run '{self.run.name}' cannot be used: it is {state}"
+                + (f" and lacks {', '.join(missing)}." if missing else "."),
+                hint="Use a finished run.",
+            )
+        self.config = self.run.config
+        self.metrics: dict[str, Any] = self.run.metrics()
+        self._points, self.curvature, self._head, self._cells = load_arrays(self.run.file("arrays.npz"))
+        self.genes = pd.read_parquet(self.run.file("genes.parquet"))
+        self.response_genes: tuple[str, ...] = self._head.response_genes
+        self._row = {g: i for i, g in enumerate(self.genes["gene"])}
+
+    @cached_property
+    def effects(self) -> Effects:
+        """The measured effects that the run was trained on."""
+        return read_effects(self.run.file("effects.parquet"), mode=self.config.mode)
+
+    @cached_property
+    def network(self) -> Network:
+        """The combined gene network of the universe."""
+        return load_network(self.run.file("network.npz"))
+
+    @property
+    def perturbations(self) -> tuple[str, ...]:
+        """Labels of the training perturbations: what indices of :meth:`predict_perturbations` refer to."""
+        return self.effects.perturbations
+
+    @property
+    def verdict(self) -> str:
+        """One plain sentence: does this model beat the simple baselines on these data."""
+        return str(self.metrics.get("verdict", ""))
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the model is ahead of the best simple baseline (paired 95 % interval above zero)."""
+        return bool(self.metrics.get("ahead", False))
+
+    # Genes
+
+    def neighbours(self, gene: str, k: int = 8) -> pd.DataFrame:
+        """The gene's strongest network neighbours: ``gene``, ``weight``, hyperbolic ``distance``."""
+        row = self._known(gene)
+        adjacency = self.network.adjacency
+        ends = adjacency.indices[adjacency.indptr[row] : adjacency.indptr[row + 1]]
+        weights = adjacency.data[adjacency.indptr[row] : adjacency.indptr[row + 1]]
+        best = np.argsort(-weights, kind="stable")[:k]
+        return pd.DataFrame(
+            {
+                "gene": self.genes["gene"].to_numpy()[ends[best]],
+                "weight": weights[best].astype(float),
+                "distance": self._distances(row)[ends[best]],
+            }
+        )
+
+    def nearest(self, gene: str, k: int = 3) -> pd.DataFrame:
+        """The k genes at the smallest hyperbolic distance: ``gene``, ``distance``, ``radius``."""
+        return self._nearest(gene, k, np.ones(len(self.genes), dtype=bool))
+
+    def inward(self, gene: str, k: int = 3) -> pd.DataFrame:
+        """The k nearest genes that lie nearer to the origin than this one: what it seems to hang from."""
+        radius = self.genes["radius"].to_numpy()
+        return self._nearest(gene, k, radius < radius[self._known(gene)])
+
+    def _nearest(self, gene: str, k: int, allowed: np.ndarray) -> pd.DataFrame:
+        row = self._known(gene)
+        distance = self._distances(row)
+        candidates = np.flatnonzero(allowed & (np.arange(len(distance)) != row))
+        best = candidates[np.argsort(distance[candidates], kind="stable")[:k]]
+        return pd.DataFrame(
+            {
+                "gene": self.genes["gene"].to_numpy()[best],
+                "distance": distance[best],
+                "radius": self.genes["radius"].to_numpy()[best],
+            }
+        )
+
+    def _distances(self, row: int) -> np.ndarray:
+        points = self._points.astype(np.float64)
+        return poincare.dist(points[row][None], points, c=1.0) / np.sqrt(self.curvature)
+
+    def _known(self, gene: str) -> int:
+        if gene not in self._row:
+            raise self._refuse_unknown([gene])
+        return self._row[gene]
+
+    # Gene to effects
+
+    def support(self, targets: Sequence[str]) -> Support:
+        """What a prediction for these targets would stand on; never raises for an unknown gene."""
+        targets = _clean(targets)
+        unknown = [g for g in targets if g not in self._row]
+        if unknown:
+            return Support(
+                level="none",
+                score=0.0,
+                why=f"{_names(unknown)} {'is' if len(unknown) == 1 else 'are'} not in the universe of this run: "
+                "in none of its networks, or left out because others lie nearer to what was measured.",
+                nearest=self._similar_names(unknown),
+            )
+        tested = {g for target in self.effects.targets for g in target}
+        score = self._head.support(targets)
+        lowest = int(np.argmin(score))
+        worst, value = targets[lowest], float(score[lowest])
+        if all(g in tested for g in targets):
+            exact = tuple(targets) in {tuple(sorted(t)) for t in self.effects.targets}
+            why = (
+                "This perturbation was measured."
+                if exact
+                else f"{_names(targets)} {'was' if len(targets) == 1 else 'were'} measured in other perturbations."
+            )
+            return Support(level="measured", score=value, why=why)
+        if value < SUPPORT_NONE:
+            return Support(
+                level="none",
+                score=value,
+                why=f"{worst} was never perturbed, and no network connects it to a gene that was.",
+                nearest=self._supported_near(worst),
+            )
+        related = ", ".join(self._related(worst))
+        if value < SUPPORT_WEAK:
+            return Support(
+                level="weak",
+                score=value,
+                why=f"{worst} was never perturbed and is only loosely connected to genes that were ({related}); "
+                "the prediction is little more than the mean effect.",
+                nearest=self._supported_near(worst),
+            )
+        return Support(
+            level="supported",
+            score=value,
+            why=f"{worst} was never perturbed; the prediction rests on perturbed genes that the networks place "
+            f"near it ({related}).",
+        )
+
+    def predict_effects(self, targets: Sequence[str]) -> EffectPrediction:
+        """Predict what perturbing a gene, or several at once, does.
+
+        Parameters
+        ----------
+        targets
+            One or more gene names; the order does not matter.
+
+        Returns
+        -------
+        EffectPrediction
+
+        Raises
+        ------
+        Refusal
+            When a gene has no support; ``nearest`` names the nearest supported genes.
+        HyperPerturbError
+            When no gene is given.
+        """
+        genes = _clean(targets)
+        support = self.support(genes)
+        if support.level == "none":
+            raise Refusal(f"No prediction for {' + '.join(genes)}. {support.why}", nearest=support.nearest)
+        mean, error = self._head.predict([genes])
+        measured = np.full(len(self.response_genes), np.nan)
+        measured_error = measured.copy()
+        for i, label_targets in enumerate(self.effects.targets):
+            if tuple(sorted(label_targets)) == genes:
+                measured = self.effects.effect[i].astype(float)
+                measured_error = self.effects.standard_error[i].astype(float)
+        table = pd.DataFrame(
+            {
+                "gene": self.response_genes,
+                "effect": mean[0],
+                "standard_error": error[0],
+                "measured": measured,
+                "measured_standard_error": measured_error,
+            }
+        )
+        return EffectPrediction(genes, table, support, float(2.0 * np.sum(mean[0] ** 2)))
+
+    def _refuse_unknown(self, genes: Sequence[str]) -> Refusal:
+        return Refusal(
+            f"{_names(genes)} {'is' if len(genes) == 1 else 'are'} not in the universe of this run.",
+            nearest=self._similar_names(genes),
+        )
+
+    def _similar_names(self, genes: Sequence[str]) -> tuple[str, ...]:
+        """Supported genes whose names are most like the unknown ones: a slip of the pen is the usual cause."""
+        supported = self._supported_names
+        folded = {name.upper(): name for name in supported}
+        close = [n for g in genes for n in get_close_matches(g.upper(), folded, n=3, cutoff=0.6)]
+        if not close:
+            close = [n.upper() for n in self.genes.nlargest(3, "support")["gene"]]
+        return tuple(dict.fromkeys(folded[n] for n in close if n in folded))[:3]
+
+    @cached_property
+    def _supported_names(self) -> list[str]:
+        return self.genes.loc[self.genes["support"] >= SUPPORT_WEAK, "gene"].tolist()
+
+    def _supported_near(self, gene: str, k: int = 3) -> tuple[str, ...]:
+        supported = self.genes["support"].to_numpy() >= SUPPORT_WEAK
+        return tuple(self._nearest(gene, k, supported)["gene"])
+
+    def _related(self, gene: str, k: int = 3) -> list[str]:
+        """The tested genes that the kernel finds most like this one."""
+        diffusion, hyperbolic = self._head.kernels.between([gene], self._head.target_genes)
+        p = self._head.parameters
+        likeness = p.diffusion * diffusion[0] + p.hyperbolic * hyperbolic[0]
+        return [self._head.target_genes[i] for i in np.argsort(-likeness, kind="stable")[:k]]
+
+    # Cell to perturbations
+
+    def align(self, data: AnnData | str | Path) -> np.ndarray:
+        """Expression of any screen over this run's response genes, ready for :meth:`predict_perturbations`.
+
+        Parameters
+        ----------
+        data
+            An AnnData or an ``.h5ad`` file with counts or log-normalised values.
+
+        Returns
+        -------
+        numpy.ndarray
+            (cells, response genes) float32, log1p(CP10k); genes that the data lack get the control mean (no shift).
+
+        Raises
+        ------
+        HyperPerturbError
+            When fewer than a fifth of the genes that the cell heads look at are in the data.
+        """
+        from hyperperturb.data.opening import open_screen
+
+        with open_screen(data) as screen:
+            position = {g: i for i, g in enumerate(screen.genes)}
+            have = np.array([g in position for g in self.response_genes])
+            looked_at = self._cells.genes if self._cells is not None else self.response_genes
+            matched = sum(g in position for g in looked_at)
+            if matched < _MIN_MATCHED * len(looked_at):
+                raise HyperPerturbError(
+                    f"Only {matched:,} of the {len(looked_at):,} genes this run looks at are in {screen.name} (whose "
+                    f"genes are such as {', '.join(screen.genes[:3])}).",
+                    hint="Use the same kind of gene names as in the training data.",
+                )
+            columns = np.array(
+                [position[g] for g, here in zip(self.response_genes, have, strict=True) if here]
+            )
+            level = self._head.own_level.astype(np.float32)
+            out = np.tile(level, (screen.n_cells, 1))
+            out[:, have] = screen_values(screen, np.arange(screen.n_cells), columns)
+        return out
+
+    def predict_perturbations(
+        self,
+        expression: np.ndarray | sparse.spmatrix,
+        k: int = 5,
+        goal: Goal = "explain",
+        target: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rank the perturbations that explain cells, undo their state, or lead to another.
+
+        Parameters
+        ----------
+        expression
+            (n, R) cells x response genes, raw counts or log1p(CP10k); see :meth:`align` for other data.
+        k
+            Perturbations returned for each cell.
+        goal
+            ``"explain"``: which perturbation made the cell what it is; ``"revert"``: which would take it back to
+            control; ``"target"``: which leads from it to ``target``.
+        target
+            (R,) or (n, R) wanted state, in the units of ``expression``.
+
+        Returns
+        -------
+        top_k_indices
+            (n, k) row numbers into :attr:`perturbations`, best first.
+        scores
+            (n, k) probabilities; for ``"explain"`` calibrated on held-out cells.
+        values
+            (n,) strength of the shift in question (energy distance, squared Euclidean).
+
+        Raises
+        ------
+        HyperPerturbError
+            For a run without cell heads, the wrong number of genes, k out of range, a missing target.
+        """
+        if self._cells is None:
+            raise HyperPerturbError(
+                f"The run '{self.run.name}' was trained on a table of effects, without cells.",
+                hint="Train on the screen itself to ask about cells.",
+            )
+        if not 1 <= k <= len(self.perturbations):
+            raise HyperPerturbError(
+                f"k = {k} is out of range.", hint=f"Choose between 1 and {len(self.perturbations)}."
+            )
+        state = self._log_values(expression, "expression")
+        if goal == "target":
+            if target is None:
+                raise HyperPerturbError("The goal 'target' needs a target state.", hint="Pass target=….")
+            shift = self._log_values(np.atleast_2d(target), "target") - state
+        elif goal in ("explain", "revert"):
+            shift = state - self._cells.control_mean
+            shift = shift if goal == "explain" else -shift
+        else:
+            raise HyperPerturbError(f"Unknown goal '{goal}'.", hint="Use 'explain', 'revert' or 'target'.")
+        logits, strength = self._cells(shift / self._cells.control_spread)
+        scores = softmax(logits.astype(np.float64), axis=1)
+        top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return top, np.take_along_axis(scores, top, axis=1), strength.astype(np.float64) ** 2
+
+    def _log_values(self, expression: np.ndarray | sparse.spmatrix, what: str) -> np.ndarray:
+        """(n, H) log1p(CP10k) over the cell heads' genes."""
+        matrix = sparse.csr_matrix(expression).astype(np.float64)
+        if matrix.shape[1] != len(self.response_genes):
+            raise HyperPerturbError(
+                f"The {what} has {matrix.shape[1]:,} genes, but this run has {len(self.response_genes):,} "
+                "response genes.",
+                hint="Use align() to bring other data into this run's genes.",
+            )
+        if not np.all(np.isfinite(matrix.data)) or np.any(matrix.data < 0):
+            raise HyperPerturbError(
+                f"The {what} has negative or non-finite values.", hint="Give raw counts or log1p(CP10k)."
+            )
+        # Whole numbers are counts; log-normalised values are not whole, but for all-zero cells either way is the same.
+        if matrix.nnz and np.all(matrix.data == np.rint(matrix.data)):
+            matrix = log_normalise(matrix)
+        column = {g: i for i, g in enumerate(self.response_genes)}
+        return matrix[:, [column[g] for g in self._cells.genes]].toarray()
+
+    def interpret_perturbations(self, adata: AnnData | Any, top_k_indices: np.ndarray) -> pd.DataFrame:
+        """Name the perturbations that indices refer to.
+
+        Parameters
+        ----------
+        adata
+            The cells the indices are for (their names are used), with as many rows.
+        top_k_indices
+            (n, k) from :meth:`predict_perturbations`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a cell and rank: ``cell``, ``rank`` (1 is the best), ``perturbation``, ``targets``, ``n_cells`` (in
+            training), ``measured_strength`` (energy distance, squared Euclidean).
+
+        Raises
+        ------
+        HyperPerturbError
+            When the number of cells does not fit.
+        """
+        from hyperperturb.models.strength import energy_distance
+
+        indices = np.atleast_2d(np.asarray(top_k_indices))
+        names = np.asarray(adata.obs_names, dtype=object)
+        if len(names) != len(indices):
+            raise HyperPerturbError(
+                f"There are {len(indices):,} rows of indices but {len(names):,} cells.",
+                hint="Pass the same cells to both calls.",
+            )
+        flat = indices.ravel()
+        strength = energy_distance(self.effects)
+        return pd.DataFrame(
+            {
+                "cell": np.repeat(names, indices.shape[1]),
+                "rank": np.tile(np.arange(1, indices.shape[1] + 1), len(indices)),
+                "perturbation": np.array(self.perturbations, dtype=object)[flat],
+                "targets": [" + ".join(self.effects.targets[i]) for i in flat],
+                "n_cells": self.effects.n_cells[flat],
+                "measured_strength": strength[flat],
+            }
+        )
+
+
+def _clean(targets: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(targets, str):
+        targets = [targets]
+    genes = tuple(sorted({str(g).strip() for g in targets} - {""}))
+    if not genes:
+        raise HyperPerturbError("No gene was given.", hint="Name at least one target gene.")
+    return genes
+
+
+def _names(genes: Sequence[str]) -> str:
+    return genes[0] if len(genes) == 1 else f"{', '.join(genes[:-1])} and {genes[-1]}"

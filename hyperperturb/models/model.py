@@ -1,0 +1,246 @@
+"""The whole model as one Keras object: gene points, effect head, policy and value heads.
+
+What a query needs is exported as arrays too (:mod:`hyperperturb.models.inference` uses those, without Keras); a test
+holds the two paths together.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from hyperperturb.manifolds import PoincareBall, poincare
+from hyperperturb.models.effect_head import EffectHead, KernelParameters
+from hyperperturb.nn import HyperbolicEmbedding
+
+
+@keras.saving.register_keras_serializable(package="hyperperturb")
+class EffectLayer(keras.layers.Layer):
+    """The effect head over gene points: memberships of target genes to effects.
+
+    Parameters
+    ----------
+    n_genes, n_targets, n_response
+        Genes of the universe, target genes of the training perturbations, response genes.
+    parameters
+        The kernel's parameters (:class:`~hyperperturb.models.effect_head.KernelParameters` as a dictionary).
+    own_slope
+        What a perturbation does to its own target, per unit of the target's control level.
+
+    Input shape
+    -----------
+    ``(Q, n_genes)`` memberships (1 where a gene is a target) and ``(n_genes, dim)`` unit-ball points.
+
+    Output shape
+    ------------
+    ``(Q, n_response)`` effects.
+    """
+
+    def __init__(
+        self, n_genes: int, n_targets: int, n_response: int, *, parameters: dict, own_slope: float, **kwargs
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sizes = (n_genes, n_targets, n_response)
+        self.parameters = KernelParameters(**parameters)
+        self.own_slope = own_slope
+        fixed = {"initializer": "zeros", "trainable": False}
+        self.diffusion = self.add_weight(name="diffusion", shape=(n_genes, n_targets), **fixed)
+        self.coefficients = self.add_weight(name="coefficients", shape=(n_targets, n_response), **fixed)
+        self.own_level = self.add_weight(name="own_level", shape=(n_response,), **fixed)
+        self.target_index = self.add_weight(name="target_index", shape=(n_targets,), dtype="int32", **fixed)
+        self.own_index = self.add_weight(name="own_index", shape=(n_response,), dtype="int32", **fixed)
+
+    def call(self, membership, points, curvature):
+        """Mean effects; the same sum as ``EffectHead.predict``."""
+        p = self.parameters
+        targets = ops.take(points, self.target_index, axis=0)
+        hyperbolic = ops.exp(-poincare.pairwise_dist(points, targets, c=1.0) * ops.rsqrt(curvature))
+        own = ops.one_hot(self.target_index, self.sizes[0], axis=0)
+        kernel = p.mean + p.diffusion * self.diffusion + p.hyperbolic * hyperbolic + p.own * own
+        several = ops.sum(membership, axis=-1, keepdims=True) > 1
+        weight = ops.where(several, p.factor * membership, membership)
+        mean = ops.matmul(ops.matmul(weight, kernel), self.coefficients)
+        if self.own_slope == 0:
+            return mean
+        hit = ops.take(membership, ops.maximum(self.own_index, 0), axis=1) > 0
+        hit = ops.logical_and(hit, ops.logical_and(self.own_index >= 0, self.own_level > 0))
+        return ops.where(hit, self.own_slope * self.own_level, mean)
+
+    def get_config(self) -> dict:
+        """What :meth:`from_config` needs."""
+        n_genes, n_targets, n_response = self.sizes
+        return super().get_config() | {
+            "n_genes": n_genes,
+            "n_targets": n_targets,
+            "n_response": n_response,
+            "parameters": dict(vars(self.parameters)),
+            "own_slope": self.own_slope,
+        }
+
+
+@keras.saving.register_keras_serializable(package="hyperperturb")
+class CellHeads(keras.Model):
+    """Policy and value heads: where a cell's shift from control points to in the gene space.
+
+    The encoder maps a shift to a tangent vector at the origin and on to a point of the ball. The policy scores each
+    perturbation by the negative distance to its point; the value is the strength (square root of the energy distance)
+    that the shift speaks of.
+
+    Parameters
+    ----------
+    n_inputs, hidden_dim, dim
+        Genes of a shift, width of the encoder, dimensions of the space.
+    n_perturbations
+        Perturbations the policy scores.
+    curvature
+        Curvature magnitude of the space.
+
+    Input shape
+    -----------
+    ``(B, n_inputs)`` shifts from the control mean in control standard deviations.
+
+    Output shape
+    ------------
+    ``(B, n_perturbations)`` logits and ``(B,)`` strengths.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        hidden_dim: int,
+        dim: int,
+        n_perturbations: int,
+        *,
+        curvature: float,
+        dropout: float = 0.2,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sizes = {
+            "n_inputs": n_inputs,
+            "hidden_dim": hidden_dim,
+            "dim": dim,
+            "n_perturbations": n_perturbations,
+        }
+        self.curvature, self.dropout_rate = curvature, dropout
+        self.input_dropout = keras.layers.Dropout(dropout)
+        self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", name="hidden")
+        self.tangent = keras.layers.Dense(dim, name="tangent")
+        self.value = keras.layers.Dense(1, activation="softplus", name="value")
+        self.sharpness = self.add_weight(
+            name="sharpness", shape=(), initializer=keras.initializers.Constant(1.0)
+        )
+        self.offset = self.add_weight(name="offset", shape=(n_perturbations,), initializer="zeros")
+        self.temperature = self.add_weight(name="temperature", shape=(), initializer="ones", trainable=False)
+        self.perturbation_points = self.add_weight(
+            name="perturbation_points", shape=(n_perturbations, dim), initializer="zeros", trainable=False
+        )
+        self.hidden.build((None, n_inputs))
+        self.tangent.build((None, hidden_dim))
+        self.value.build((None, hidden_dim))
+        self.built = True
+
+    def call(self, shift, training=False):
+        """Logits of the perturbations and strengths."""
+        hidden = self.hidden(self.input_dropout(shift, training=training))
+        point = poincare.expmap0(self.tangent(hidden), c=1.0)
+        distance = poincare.pairwise_dist(point, self.perturbation_points, c=1.0)
+        scale = ops.softplus(self.sharpness) / np.sqrt(self.curvature)
+        logits = (self.offset - scale * distance) / self.temperature
+        return {"policy": logits, "value": ops.squeeze(self.value(hidden), -1)}
+
+    def get_config(self) -> dict:
+        """What :meth:`from_config` needs."""
+        return super().get_config() | self.sizes | {"curvature": self.curvature, "dropout": self.dropout_rate}
+
+
+@keras.saving.register_keras_serializable(package="hyperperturb")
+class HyperPerturbModel(keras.Model):
+    """Gene points, effect head and cell heads of one training.
+
+    Parameters
+    ----------
+    n_genes, dim
+        Size of the gene space.
+    effect
+        Configuration of :class:`EffectLayer`.
+    cells
+        Configuration of :class:`CellHeads`, or None without cell heads.
+
+    Input shape
+    -----------
+    ``{"targets": (Q, n_genes)}`` memberships, or ``{"cells": (B, n_inputs)}`` shifts, or both.
+
+    Output shape
+    ------------
+    ``{"effects": (Q, n_response)}`` and ``{"policy": (B, P), "value": (B,)}`` accordingly.
+    """
+
+    def __init__(self, n_genes: int, dim: int, *, effect: dict, cells: dict | None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.arguments = {"n_genes": n_genes, "dim": dim, "effect": effect, "cells": cells}
+        self.points = HyperbolicEmbedding(n_genes, dim, manifold=PoincareBall(1.0), name="points")
+        self.points.build((None,))
+        self.curvature = self.add_weight(name="curvature", shape=(), initializer="ones", trainable=False)
+        self.effect = EffectLayer(**effect, name="effect")
+        self.cells = None if cells is None else CellHeads(**cells, name="cells")
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Effects of target memberships, policy and value of cells: whichever is asked for."""
+        out = {}
+        if "targets" in inputs:
+            out["effects"] = self.effect(inputs["targets"], self.points.embeddings, self.curvature)
+        if "cells" in inputs:
+            out |= self.cells(inputs["cells"], training=training)
+        return out
+
+    def get_config(self) -> dict:
+        """What :meth:`from_config` needs."""
+        return super().get_config() | self.arguments
+
+
+def assemble(
+    points: np.ndarray, curvature: float, head: EffectHead, heads: CellHeads | None
+) -> HyperPerturbModel:
+    """Put the trained parts into one model that saves and loads as ``.keras``.
+
+    Parameters
+    ----------
+    points
+        (N, d) unit-ball gene points, in the order of ``head.kernels.genes``.
+    curvature
+        Learned curvature magnitude.
+    head
+        The fitted effect head.
+    heads
+        The trained cell heads, or None.
+    """
+    row = {g: i for i, g in enumerate(head.kernels.genes)}
+    model = HyperPerturbModel(
+        len(points),
+        points.shape[1],
+        effect={
+            "n_genes": len(points),
+            "n_targets": len(head.target_genes),
+            "n_response": len(head.response_genes),
+            "parameters": dict(vars(head.parameters)),
+            "own_slope": head.own_slope,
+        },
+        cells=None
+        if heads is None
+        else heads.sizes | {"curvature": heads.curvature, "dropout": heads.dropout_rate},
+    )
+    model.points.embeddings.assign(points)
+    model.curvature.assign(curvature)
+    layer = model.effect
+    layer.diffusion.assign(head.kernels.diffusion)
+    layer.coefficients.assign(head.coefficients.astype(np.float32))
+    layer.own_level.assign(head.own_level.astype(np.float32))
+    layer.target_index.assign(np.array([row[g] for g in head.target_genes], dtype=np.int32))
+    layer.own_index.assign(np.array([row.get(g, -1) for g in head.response_genes], dtype=np.int32))
+    if heads is not None:
+        for mine, theirs in zip(model.cells.weights, heads.weights, strict=True):
+            mine.assign(theirs)
+    return model
