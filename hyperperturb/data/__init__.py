@@ -22,7 +22,7 @@ _LAZY = {
     "compute_effects": "hyperperturb.data.effects",
     "coverage": "hyperperturb.data.network",
     "inspect_screen": "hyperperturb.data.screen",
-    "load_and_preprocess_perturbation_data": "hyperperturb.data.preprocess",
+    "load_and_preprocess_perturbation_data": "hyperperturb.data.loading",
     "network_from_adjacency": "hyperperturb.data.network",
     "normalise_label": "hyperperturb.data.screen",
     "open_screen": "hyperperturb.data.screen",

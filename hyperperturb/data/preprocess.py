@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from hyperperturb.data.cells import draw_cells, find_neighbours
 from hyperperturb.data.controls import propose_control
 from hyperperturb.data.frames import Labels, PandasFrame
 from hyperperturb.data.genes import short_list
@@ -86,7 +87,7 @@ def preprocess_data(
     AnnData
         ``X`` is log1p(CP10k), CSR float32, normalised over all genes and never scaled; ``layers["counts"]`` the counts
         (absent for log-normalised input); ``var["highly_variable"]``, ``var["perturbed"]``; ``obsm["X_pca"]`` of
-        scaled values; ``obsp["connectivities"]`` (Gaussian kernel), ``obsp["distances"]``;
+        scaled values; ``obsp["connectivities"]`` (Gaussian kernel of local width), ``obsp["distances"]``;
         ``uns["hyperperturb"]`` says what was done.
 
     Raises
@@ -151,45 +152,6 @@ def _check_numbers(**numbers: int) -> None:
     for name, value in numbers.items():
         if isinstance(value, bool) or int(value) != value or value < 1:
             raise HyperPerturbError(f"{name} must be a whole number of at least 1, not {value!r}.")
-
-
-def draw_cells(labels: Labels | None, n_cells: int, max_cells: int | None, seed: int) -> np.ndarray:
-    """Draw cells at random within each label, so that every label keeps its share and none disappears.
-
-    Parameters
-    ----------
-    labels
-        The label of each cell; None draws from all alike.
-    n_cells
-        Cells there are.
-    max_cells
-        Cells to draw; None or more than there are takes all. Raised to the number of labels where it is lower.
-    seed
-        Of the drawing.
-
-    Returns
-    -------
-    np.ndarray
-        Positions of the cells, rising.
-    """
-    if max_cells is None or n_cells <= max_cells:
-        return np.arange(n_cells)
-    rng = np.random.default_rng(seed)
-    codes = np.zeros(n_cells, dtype=np.int64) if labels is None else labels.codes.astype(np.int64) + 1
-    n = np.bincount(codes)
-    share = n * max_cells / n_cells
-    floor = np.minimum(n, 1 if len(n) * 5 > max_cells else 5)  # a handful of each label, when there is room
-    quota = np.maximum(np.floor(share).astype(np.int64), floor)
-    while quota.sum() > max(max_cells, np.count_nonzero(n)):
-        quota[np.argmax(quota - floor)] -= 1
-    rest = np.argsort(-(share - quota), kind="stable")
-    for label in rest[: max(max_cells - int(quota.sum()), 0)]:
-        quota[label] = min(quota[label] + 1, n[label])
-    order = rng.permutation(n_cells)  # then the first of each label in this order
-    by_label = order[np.argsort(codes[order], kind="stable")]
-    starts = np.cumsum(n) - n
-    chosen = [by_label[start : start + k] for start, k in zip(starts, quota, strict=True)]
-    return np.sort(np.concatenate(chosen))
 
 
 def _choose_labels(
@@ -289,15 +251,7 @@ def _components(sc: Any, adata: AnnData, n_pcs: int, n_neighbors: int, seed: int
     values = sc.pp.pca(scaled, n_comps=n_pcs, svd_solver="arpack", random_state=seed)
     adata.obsm["X_pca"] = np.ascontiguousarray(values, dtype=np.float32)
     if adata.n_obs > 2:
-        # the Gaussian kernel: the other one, umap's, imports TensorFlow with it
-        sc.pp.neighbors(
-            adata,
-            n_neighbors=min(n_neighbors, adata.n_obs - 1),
-            use_rep="X_pca",
-            method="gauss",
-            transformer="sklearn",
-            random_state=seed,
-        )
+        find_neighbours(adata, min(n_neighbors, adata.n_obs - 1), seed)
 
 
 def write_h5ad(adata: AnnData, path: str | Path) -> Path:
@@ -427,144 +381,3 @@ def _log_values(adata: AnnData) -> Any:
     total = np.asarray(values.sum(axis=1)).ravel()
     scale = sp.diags_array((TARGET_SUM / np.where(total > 0, total, 1.0)).astype(np.float32))
     return sp.csr_matrix(scale @ values).log1p()
-
-
-def load_and_preprocess_perturbation_data(
-    rna_path: str | Path | AnnData,
-    protein_path: str | Path | None = None,
-    network_path: str | Path | None = None,
-    preprocessed_path: str | Path | None = None,
-    **options: Any,
-) -> tuple[AnnData, sp.csr_matrix | None]:
-    """Read a screen, preprocess it, add shifts, proteins and a network.
-
-    Parameters
-    ----------
-    rna_path
-        The screen, as in :func:`preprocess_data`.
-    protein_path
-        An ``.h5ad`` of protein levels of the same cells, joined by cell name; cells without proteins are left out.
-    network_path
-        A gene network, as in :func:`~hyperperturb.data.network.read_network`.
-    preprocessed_path
-        A cache: read when it was made from the same file with the same options (or by other means), else written.
-    **options
-        For :func:`preprocess_data`.
-
-    Returns
-    -------
-    tuple
-        The AnnData of :func:`prepare_perturbation_data`, with ``obsm["protein"]`` (names in
-        ``uns["hyperperturb"]["protein_names"]``) where proteins were given, and the network's adjacency over
-        ``adata.var_names`` (CSR, float32) or None.
-
-    Raises
-    ------
-    HyperPerturbError
-        What the steps raise; no common cells; no gene of the screen in the network.
-    """
-    progress = options.pop("progress", None)
-    made_from = _fingerprint(rna_path, protein_path, options)
-    adata = _cached(preprocessed_path, rna_path, made_from)
-    if adata is None:
-        adata = prepare_perturbation_data(
-            preprocess_data(rna_path, progress=progress, **options), **_choice(options)
-        )
-        if protein_path is not None:
-            adata = _join_proteins(adata, protein_path)
-        adata.uns["hyperperturb"]["made_from"] = made_from
-        if preprocessed_path is not None:
-            write_h5ad(adata, preprocessed_path)
-    if network_path is None:
-        return adata, None
-    return adata, _adjacency(adata, network_path)
-
-
-def _choice(options: dict[str, Any]) -> dict[str, str]:
-    names = {"ctrl_key": options.get("column"), "ctrl_value": options.get("control")}
-    return {name: value for name, value in names.items() if value is not None}
-
-
-def _fingerprint(rna_path: Any, protein_path: Any, options: dict[str, Any]) -> str:
-    """What a cache was made from, in one line."""
-    parts = []
-    for path in (rna_path, protein_path):
-        if path is None or is_anndata(path):
-            parts.append("memory" if path is not None else "none")
-            continue
-        stat = Path(path).stat() if Path(path).is_file() else None
-        parts.append(
-            f"{Path(path).name}:{stat.st_size}:{int(stat.st_mtime)}" if stat else f"{Path(path).name}:missing"
-        )
-    parts += [f"{name}={options[name]!r}" for name in sorted(options) if name != "output_path"]
-    return " ".join(parts)
-
-
-def _cached(path: str | Path | None, rna_path: Any, made_from: str) -> AnnData | None:
-    if path is None or not Path(path).exists():
-        return None
-    import anndata
-
-    from hyperperturb.data.h5ad import open_h5, reading
-
-    open_h5(path).close()  # says what is wrong with a file that cannot be read
-    with reading(path):
-        adata = anndata.read_h5ad(path)
-    earlier = adata.uns.get("hyperperturb", {}).get("made_from")
-    known_source = not is_anndata(rna_path) and Path(rna_path).is_file()
-    if earlier is not None and known_source and earlier != made_from:
-        log.info("%s was made from another file or with other options: made again", path)
-        return None
-    if "log_fold_change" not in adata.obsm:
-        return prepare_perturbation_data(adata)
-    return adata
-
-
-def _join_proteins(adata: AnnData, path: str | Path) -> AnnData:
-    import anndata
-
-    from hyperperturb.data.h5ad import open_h5, reading
-
-    open_h5(path).close()
-    with reading(path, "the proteins"):
-        proteins = anndata.read_h5ad(path)
-    if not proteins.obs_names.is_unique:
-        twice = proteins.obs_names[proteins.obs_names.duplicated()][0]
-        raise HyperPerturbError(
-            f"'{path}' has cell '{twice}' more than once.",
-            hint="Proteins are joined by cell name: make names unique.",
-        )
-    common = np.flatnonzero(adata.obs_names.isin(proteins.obs_names))
-    if not common.size:
-        raise HyperPerturbError(
-            f"'{path}' has no cell of the screen: its cells are called like '{proteins.obs_names[0]}', "
-            f"the screen's like '{adata.obs_names[0]}'.",
-            hint="Give the same cells the same names.",
-        )
-    if common.size < adata.n_obs:
-        log.info("%d of %d cells have proteins; the others are left out", common.size, adata.n_obs)
-        adata = adata[common].copy()
-    values = proteins[adata.obs_names].X  # in the order of the screen's cells
-    adata.obsm["protein"] = np.asarray(values.todense() if sp.issparse(values) else values, dtype=np.float32)
-    adata.uns["hyperperturb"]["protein_names"] = np.array(
-        [str(name) for name in proteins.var_names], dtype=object
-    )
-    return adata
-
-
-def _adjacency(adata: AnnData, path: str | Path) -> sp.csr_matrix:
-    from hyperperturb.data.network import read_network
-
-    network = read_network(path)
-    place = {gene: i for i, gene in enumerate(network.genes)}
-    rows = np.array([place.get(gene, -1) for gene in adata.var_names])
-    inside = np.flatnonzero(rows >= 0)
-    part = sp.coo_array(sp.csr_array(network.adjacency)[rows[inside]][:, rows[inside]])
-    if part.nnz == 0:
-        raise HyperPerturbError(
-            f"The network '{path}' connects none of the {adata.n_vars:,} genes of the screen "
-            f"({len(inside):,} of them are in it; its genes are called like {short_list(network.genes, 3)}).",
-            hint="Give a network that names genes as the screen does.",
-        )
-    shape = (adata.n_vars, adata.n_vars)
-    return sp.csr_matrix((part.data.astype(np.float32), (inside[part.row], inside[part.col])), shape=shape)
