@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from app.ui.state import Current
 from app.ui.text import count, number, plain
 from hyperperturb.data.screen import Screen, open_screen
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.progress import Progress
 from hyperperturb.runs.config import existing_file
 
 if TYPE_CHECKING:
@@ -148,48 +149,64 @@ def _answer(inference: HyperPerturbInference, answer: Answer) -> None:
     )
 
 
-def ask_label(inference: HyperPerturbInference, label: str, goal: str, progress) -> Answer:
+def ask_label(inference: HyperPerturbInference, label: str, goal: str, progress: Progress) -> Answer:
     """Rank perturbations for the cells of one label of the run's own screen."""
+    from hyperperturb.models.cells import screen_values
+
     config = inference.config
     progress(0.05, "opening the screen")
     with open_screen(existing_file(config.screen, what="screen"), layer=config.layer) as screen:
-        rows = np.flatnonzero(np.asarray(screen.labels(config.column)) == label)
-        if len(rows) == 0:
+        found = np.flatnonzero(np.asarray(screen.labels(config.column)) == label)
+        if len(found) == 0:
             raise HyperPerturbError(
                 f"No cell of the screen is labelled '{label}'.", hint="Choose another label."
             )
-        adata = _take(screen, rows, progress)
-    title = "What explains" if goal == "explain" else "What would bring back"
-    return _ask(
-        inference, adata, len(rows), f"{title} the cells labelled {plain(label)}", label, goal, progress
-    )
+        rows = _draw(found)
+        position = {gene: i for i, gene in enumerate(screen.genes)}
+        columns = np.array([position[gene] for gene in inference.response_genes])
+        progress(0.2, f"reading {count(len(rows))} cells")
+        expression = screen_values(screen, rows, columns)
+        names = np.asarray(screen.cell_names)[rows].astype(str)
+    what = f"the cells labelled {plain(label)}"
+    return _ask(inference, expression, names, len(found), _title(goal, what), label, goal, progress)
 
 
-def ask_upload(inference: HyperPerturbInference, content: bytes, name: str, goal: str, progress) -> Answer:
+def ask_upload(
+    inference: HyperPerturbInference, content: bytes, name: str, goal: str, progress: Progress
+) -> Answer:
     """Rank perturbations for the cells of an uploaded file."""
     progress(0.05, "reading the file")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cells.h5ad"
-        path.write_bytes(io.BytesIO(content).getbuffer())
+        path.write_bytes(content)
         try:
             with open_screen(path) as screen:
-                adata = _take(screen, np.arange(screen.n_cells), progress)
                 total = screen.n_cells
+                some = _take(screen, _draw(np.arange(total)), progress)
+            expression = inference.align(some)
         except HyperPerturbError as error:
             raise HyperPerturbError(str(error).replace(str(path), name).replace(path.name, name)) from error
-    title = "What explains" if goal == "explain" else "What would bring back"
-    return _ask(
-        inference, adata, total, f"{title} the cells of {plain(name)}", Path(name).stem, goal, progress
-    )
+    names = np.asarray(some.obs_names).astype(str)
+    title = _title(goal, f"the cells of {plain(name)}")
+    return _ask(inference, expression, names, total, title, Path(name).stem, goal, progress)
 
 
-def _take(screen: Screen, rows: np.ndarray, progress) -> AnnData:
-    """Some cells of a screen, evenly drawn, as AnnData."""
+def _title(goal: str, what: str) -> str:
+    return f"What explains {what}" if goal == "explain" else f"What would bring back {what}"
+
+
+def _draw(rows: np.ndarray) -> np.ndarray:
+    """At most `MOST_CELLS` of the rows, evenly spaced."""
+    if len(rows) <= MOST_CELLS:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, MOST_CELLS).astype(int)]
+
+
+def _take(screen: Screen, rows: np.ndarray, progress: Progress) -> AnnData:
+    """Some cells of a screen as AnnData, read block by block."""
     import scipy.sparse as sp
     from anndata import AnnData
 
-    if len(rows) > MOST_CELLS:
-        rows = rows[np.linspace(0, len(rows) - 1, MOST_CELLS).astype(int)]
     parts = []
     for where, block in screen.blocks():
         wanted = rows[(rows >= where.start) & (rows < where.stop)] - where.start
@@ -202,17 +219,26 @@ def _take(screen: Screen, rows: np.ndarray, progress) -> AnnData:
     )
 
 
-def _ask(inference, adata: AnnData, total: int, title: str, label: str, goal: str, progress) -> Answer:
+def _ask(
+    inference: HyperPerturbInference,
+    expression: np.ndarray,
+    cells: np.ndarray,
+    total: int,
+    title: str,
+    label: str,
+    goal: str,
+    progress: Progress,
+) -> Answer:
     progress(0.85, "asking the model")
     names = list(inference.perturbations)
-    expression = inference.align(adata)
     indices, scores, values = inference.predict_perturbations(expression, k=len(names), goal=goal)
-    indices, scores = np.asarray(indices), np.asarray(scores, dtype=float)
     probability = np.zeros((len(indices), len(names)))
     np.put_along_axis(probability, indices, scores, axis=1)
-    first = np.bincount(indices[:, 0], minlength=len(names)) / max(len(indices), 1)
+    first = np.bincount(indices[:, 0], minlength=len(names)) / len(indices)
     ranking = pd.DataFrame({"perturbation": names, "probability": probability.mean(axis=0), "first": first})
     ranking = ranking.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
     ranking.insert(0, "rank", np.arange(1, len(ranking) + 1))
-    per_cell = inference.interpret_perturbations(adata, indices[:, : min(5, len(names))])
+    most = min(5, len(names))
+    per_cell = inference.interpret_perturbations(SimpleNamespace(obs_names=cells), indices[:, :most])
+    per_cell.insert(2, "probability", scores[:, :most].ravel())
     return Answer(title, label, goal, len(indices), total, float(np.mean(values)), ranking, per_cell)

@@ -14,6 +14,12 @@ START = 25.0
 """Seconds until TensorFlow is loaded and the data are read."""
 
 
+def genes(settings: TrainingSettings, effects: Effects) -> int:
+    """Genes that the screen itself brings into the universe; the network adds some more."""
+    named = set(effects.genes).union(*effects.targets)
+    return min(settings.max_genes, len(named))
+
+
 def seconds(settings: TrainingSettings, effects: Effects, *, cells: bool) -> float:
     """Seconds from the click to a usable run.
 
@@ -26,7 +32,7 @@ def seconds(settings: TrainingSettings, effects: Effects, *, cells: bool) -> flo
     cells
         Whether there are cells for the cell heads.
     """
-    n_genes = min(settings.max_genes, len(effects.genes) + len(effects.perturbations))
+    n_genes = genes(settings, effects)
     n_cells = min(settings.max_cells, int(effects.n_cells.sum())) if cells and settings.cell_heads else 0
     per_epoch = 4e-5 * n_genes + 4e-5 * n_cells
     scoring = 2e-3 * len(effects.perturbations) * settings.folds
@@ -35,5 +41,5 @@ def seconds(settings: TrainingSettings, effects: Effects, *, cells: bool) -> flo
 
 def estimate(settings: TrainingSettings, effects: Effects, *, cells: bool) -> str:
     """The sentence beside the button."""
-    n_genes = min(settings.max_genes, len(effects.genes) + len(effects.perturbations))
+    n_genes = genes(settings, effects)
     return f"About {duration(seconds(settings, effects, cells=cells))} on two cores, for about {count(n_genes)} genes."

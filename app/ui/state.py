@@ -150,7 +150,8 @@ def current() -> Current:
     shown = run or next((entry for entry in candidates if entry.status.state in ("queued", "running")), None)
     if not usable(run):
         run = next((entry for entry in candidates if entry.usable), None)
-    return Current(workspace, datasets, dataset, runs, run, shown or run, tuple(complaints))
+    newest = candidates[0] if candidates else None
+    return Current(workspace, datasets, dataset, runs, run, shown or newest, tuple(complaints))
 
 
 def usable(run: RunDirectory | None) -> bool:

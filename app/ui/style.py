@@ -15,7 +15,8 @@ _CSS = """
 [data-testid="stMainBlockContainer"] { max-width: 1360px; padding-top: 4.2rem; padding-bottom: 4rem; }
 [data-testid="stMainBlockContainer"] h1 { font-size: 2.1rem; letter-spacing: -0.015em; padding-bottom: 0.1rem; }
 [data-testid="stMainBlockContainer"] [data-testid="stHeading"]:has(h1) { margin-bottom: 0.35rem; }
-.st-key-dataset_list button, .st-key-run_list button { justify-content: flex-start; text-align: left; }
+.st-key-dataset_list button, .st-key-run_list button,
+.st-key-dataset_list button div, .st-key-run_list button div { justify-content: flex-start; text-align: left; }
 .st-key-dataset_list, .st-key-run_list { gap: 0.25rem; }
 .st-key-refused, .st-key-refused_card {
   background: repeating-linear-gradient(135deg, transparent 0 7px, rgba(128, 134, 142, 0.13) 7px 9px);

@@ -68,7 +68,8 @@ def live(run: RunDirectory) -> None:
             left, right = st.columns([3, 1], vertical_alignment="center")
             with left:
                 st.markdown(f"**{plain(stage)}**")
-                st.markdown(f":gray[{plain(status.message or 'starting the training process …')}]")
+                said = f"validation loss {last_loss(curves)}" if status.epochs else status.message
+                st.markdown(f":gray[{plain(said or 'starting the training process …')}]")
             with right, st.container(horizontal_alignment="right"):
                 if st.button("Cancel", key="cancel_run", help="Stop this training."):
                     with st.spinner("Stopping the training"):
@@ -136,7 +137,7 @@ def _ask(run: RunDirectory) -> None:
 
 def last_loss(curves: pd.DataFrame) -> str:
     """The last validation loss, or a dash."""
-    if curves.empty or "val_loss" not in curves:
+    if "val_loss" not in curves:
         return "–"
     values = pd.to_numeric(curves["val_loss"], errors="coerce").dropna()
     return number(float(values.iloc[-1])) if len(values) else "–"

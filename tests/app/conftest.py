@@ -119,8 +119,10 @@ class Driver:
     def register(self, path: Path | str) -> None:
         """Register a file by its path on the server, from the Data page."""
         box = self.page.get_by_role("textbox", name="Or a path on the server", exact=True)
+        more = self.page.get_by_text("Bring more data", exact=True)
+        more.or_(box).first.wait_for()
         if not box.is_visible():
-            self.page.get_by_text("Bring more data", exact=True).click()
+            more.click()
         box.fill(str(path))
         self.press("Register file")
         self.page.wait_for_function("!document.querySelector('[data-testid=stProgress]')", timeout=60_000)
