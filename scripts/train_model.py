@@ -134,7 +134,9 @@ def check(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Load, preprocess and train; prints the verdict and the run's path."""
+    from hyperperturb.cli.train import EventPrinter
     from hyperperturb.data import load_and_preprocess_perturbation_data
+    from hyperperturb.runs.directory import RunDirectory
 
     print("Loading and preprocessing …", flush=True)
     adata, adjacency = load_and_preprocess_perturbation_data(
@@ -151,7 +153,7 @@ def train(args: argparse.Namespace) -> None:
     )
     from hyperperturb.models.train import train_model
 
-    train_model(
+    model, _ = train_model(
         adata,
         adj_matrix=adjacency,
         epochs=args.epochs,
@@ -163,10 +165,9 @@ def train(args: argparse.Namespace) -> None:
         validation_split=args.val_split,
         cell_heads=args.trainer == "advanced",
         model_dir=args.output_dir,
+        on_event=EventPrinter(sys.stdout),
     )
-    from hyperperturb.runs.directory import list_runs
-
-    run = list_runs(args.output_dir)[0]
+    run = RunDirectory.open(model.run)
     print(
         run.metrics().get("verdict", "There is no verdict: too few perturbations were left to hold some out.")
     )

@@ -261,9 +261,13 @@ def test_train_says_the_verdict_and_the_path(call, trained, small_screen, tmp_pa
         (["--exclude", "MARTIAN"], "no such label"),
         (["--network", "nowhere.csv"], "no file 'nowhere.csv'"),
         (["--no_coexpression"], "no network"),
+        (["--network", "ONE_COLUMN"], "column"),
     ],
 )
 def test_train_refuses_before_it_makes_a_run(call, trained, small_screen, tmp_path, words, says):
+    one_column = tmp_path / "one.csv"
+    one_column.write_text("gene\nSTAT1\nIRF1\n")
+    words = [one_column if word == "ONE_COLUMN" else word for word in words]
     data = ["--rna_path", small_screen] if words else []
     code, out, err = call("train", *data, *words, "--output_dir", tmp_path / "runs")
     assert (code, out) == (1, "")

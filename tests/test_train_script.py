@@ -44,7 +44,7 @@ def test_the_defaults_are_the_seeds(script):
     }
 
 
-def test_every_flag_reaches_what_it_is_for(script, monkeypatch, tmp_path, small_screen):
+def test_every_flag_reaches_what_it_is_for(script, monkeypatch, capsys, tmp_path, small_screen):
     calls = {}
 
     def load(rna_path, protein_path, network_path, **more):
@@ -59,6 +59,7 @@ def test_every_flag_reaches_what_it_is_for(script, monkeypatch, tmp_path, small_
         calls["train"] = settings
         run = RunDirectory.create(settings["model_dir"], RunConfig())
         run.file("metrics.json").write_text(json.dumps({"verdict": "Fine."}))
+        return SimpleNamespace(run=str(run.path)), None
 
     monkeypatch.setattr("hyperperturb.data.load_and_preprocess_perturbation_data", load, raising=False)
     stand_in = SimpleNamespace(train_model=train_model)
@@ -83,6 +84,7 @@ def test_every_flag_reaches_what_it_is_for(script, monkeypatch, tmp_path, small_
     }
     words = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
     assert script.main([*words, "--use_protein_data"]) == 0
+    assert "Fine." in capsys.readouterr().out
     assert calls["load"] == {
         "rna": small_screen,
         "protein": small_screen,
@@ -90,6 +92,7 @@ def test_every_flag_reaches_what_it_is_for(script, monkeypatch, tmp_path, small_
         "preprocessed_path": processed,
         "max_cells": 700,
     }
+    assert callable(calls["train"].pop("on_event"))
     assert calls["train"] == {
         "adj_matrix": "adjacency",
         "epochs": 2,

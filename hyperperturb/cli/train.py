@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -26,6 +26,7 @@ from hyperperturb.cli.inputs import choose_controls
 from hyperperturb.errors import HyperPerturbError
 
 _OF_PRESET = "the preset's"
+_QUICK_NETWORK = 20 << 20  # bytes; reading so much takes a second or two
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -185,9 +186,12 @@ def train(
         if rna_path is not None:
             config = with_controls(config, column, control, layer)
         config = config.checked()
+        for source in config.networks:
+            if source.path.stat().st_size < _QUICK_NETWORK:
+                source.read()  # a file that is not a network is told now, not when TensorFlow is loaded
         run = RunDirectory.create(output_dir or Workspace().runs_dir, config)
         print(f"Run {run.path}", file=report_to, flush=True)
-        run.listeners.append(_Reporter(report_to))
+        run.listeners.append(EventPrinter(report_to))
         state = execute(run)
     if state == "cancelled":
         raise KeyboardInterrupt
@@ -283,10 +287,18 @@ def _network(source: Any, path: Path, info: Path | None) -> Any:
     return source.from_path(path, info=info if "protein.links" in path.name else None)
 
 
-class _Reporter:
-    """Prints the events of a run as lines, not faster than a person reads."""
+class EventPrinter:
+    """Prints the events of a run as lines, not faster than a person reads.
 
-    def __init__(self, stream: Any, every: float = 1.0) -> None:
+    Parameters
+    ----------
+    stream
+        Where to print.
+    every
+        Shortest time between two lines of one stage, in seconds; log lines and last epochs always appear.
+    """
+
+    def __init__(self, stream: TextIO, *, every: float = 1.0) -> None:
         self.stream = stream
         self.every = every
         self.started = time.monotonic()
