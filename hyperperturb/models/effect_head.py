@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from hyperperturb.errors import HyperPerturbError
 
@@ -428,7 +429,9 @@ def _search(
     bounds = [(-8.0, 4.0)] * 5 + [(0.5, 1.2)]
     if kernels.hyperbolic is None:
         bounds[2] = (-30.0, -30.0)
-    found = minimize(objective, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40})
+    # Threads cost more than they give on matrices of a few hundred rows.
+    with threadpool_limits(1 if len(Y) < 500 else None):
+        found = minimize(objective, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40})
     mean, w_d, w_h, own, constant = np.exp(found.x[:5])
     return KernelParameters(
         mean=float(mean),
