@@ -15,7 +15,7 @@ from hyperperturb.errors import HyperPerturbError
 from hyperperturb.plots import encode
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("geometry.js", "points.js", "labels.js", "furniture.js", "disk.js")
+_SCRIPTS = ("geometry.js", "points.js", "labels.js", "furniture.js", "picture.js", "disk.js")
 _LARGEST_RADIUS = 1 - 1e-7
 _CENTRALITIES = ("degree", "pagerank", "strength", "core")
 

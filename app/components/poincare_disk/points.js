@@ -23,6 +23,7 @@ class Points {
     this.sizeValue = column("size_value");
     this.u = new Float64Array(this.n); // where each gene is now, in the disk
     this.v = new Float64Array(this.n);
+    this.stamped = new Uint8Array(0);
     this.sort(spec);
   }
 
@@ -77,6 +78,12 @@ class Points {
     const { u, v, order, starts, isHub } = this;
     const base = this.radius;
     const whole = 2 * Math.PI;
+    // The rim holds many specks a pixel: of one colour, one is enough. Who has painted a pixel last, 0 = nobody.
+    const across = Math.ceil(width);
+    const cells = across * Math.ceil(height);
+    if (this.stamped.length !== cells) this.stamped = new Uint8Array(cells);
+    else this.stamped.fill(0);
+    const stamped = this.stamped;
     for (let place = 0; place < this.binAt.length; place++) {
       const from = starts[place];
       const to = starts[place + 1];
@@ -92,6 +99,11 @@ class Points {
         let r = base[i] * scale * (0.55 + 0.45 * (1 - u[i] * u[i] - v[i] * v[i]));
         if (r < 1) {
           if (r < 0.75) r = 0.75;
+          if (px >= 0 && py >= 0 && px < width && py < height) {
+            const cell = (py | 0) * across + (px | 0);
+            if (stamped[cell] === place + 1) continue;
+            stamped[cell] = place + 1;
+          }
           context.rect(px - r, py - r, r + r, r + r);
         } else {
           context.moveTo(px + r, py);
