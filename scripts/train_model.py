@@ -137,6 +137,7 @@ def train(args: argparse.Namespace) -> None:
     from hyperperturb.cli.train import EventPrinter
     from hyperperturb.data import load_and_preprocess_perturbation_data
     from hyperperturb.runs.directory import RunDirectory
+    from hyperperturb.runs.process import stderr_into
 
     print("Loading and preprocessing …", flush=True)
     adata, adjacency = load_and_preprocess_perturbation_data(
@@ -151,7 +152,8 @@ def train(args: argparse.Namespace) -> None:
         f"{adata.n_obs:,} cells, {adata.n_vars:,} genes, {n_targets:,} labels; loading TensorFlow …",
         flush=True,
     )
-    from hyperperturb.models.train import train_model
+    with stderr_into(os.devnull):
+        from hyperperturb.models.train import train_model
 
     model, _ = train_model(
         adata,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -354,7 +355,9 @@ def runs(
     for run in found:
         status = run.status
         said = status.error if status.state == "failed" else run.metrics().get("verdict") or status.message
-        rows.append([run.name, status.state, run.config.title, (said or "").split("\n")[0]])
+        rows.append(
+            [run.name, status.state, run.config.title, textwrap.shorten(said or "", 80, placeholder=" …")]
+        )
     print_table(["run", "state", "title", "verdict"], rows)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 _STATE, _START = 0, 19  # fields 3 and 22 of /proc/PID/stat, counted after the name (proc(5))
@@ -77,3 +80,27 @@ def is_alive(pid: int, started: float | None = None) -> bool:
     except PermissionError:
         return True
     return True
+
+
+@contextlib.contextmanager
+def stderr_into(path: Path | str) -> Iterator[None]:
+    """Send what this process writes to stderr, compiled libraries included, to the end of a file.
+
+    TensorFlow's first lines come before it reads its own log level; this is the only way to keep them from a
+    person's terminal.
+
+    Parameters
+    ----------
+    path
+        The file; ``os.devnull`` drops everything.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(path).open("ab") as log:
+            os.dup2(log.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -11,6 +11,7 @@ from typing import Any
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs.directory import RunDirectory
+from hyperperturb.runs.process import stderr_into
 
 Train = Callable[[RunDirectory], Any]
 
@@ -22,7 +23,8 @@ class Cancelled(BaseException):
 def _train(run: RunDirectory) -> None:
     # said before the import: TensorFlow takes 13-21 s, and a page must show why nothing moves
     run.log("loading TensorFlow …")
-    from hyperperturb.models.train import train_run
+    with stderr_into(run.file("log.txt")):
+        from hyperperturb.models.train import train_run
 
     train_run(run)
 

@@ -14,7 +14,7 @@ from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs.config import RunConfig
 from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.launcher import LocalLauncher
-from hyperperturb.runs.process import is_alive
+from hyperperturb.runs.process import is_alive, stderr_into
 from hyperperturb.runs.worker import execute, main
 
 PRELUDE = """
@@ -189,6 +189,15 @@ def test_a_keyboard_interrupt_cancels(run):
     before = signal.getsignal(signal.SIGTERM)
     assert execute(run, train=train) == "cancelled"
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_compiled_libraries_write_to_stderr_can_be_kept_in_a_file(tmp_path, capfd):
+    log = tmp_path / "log.txt"
+    with stderr_into(log):
+        os.write(2, b"noise\n")
+    os.write(2, b"said\n")
+    assert log.read_text() == "noise\n"
+    assert capfd.readouterr().err == "said\n"
 
 
 def test_the_worker_wants_a_run(tmp_path, capsys):
