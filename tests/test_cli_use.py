@@ -301,6 +301,13 @@ def test_a_training_that_fails_exits_with_its_sentence(call, monkeypatch, small_
     assert err.splitlines()[-1] == "hyperperturb: None of the targets is in the network."
 
 
+def test_an_interrupted_training_says_so(call, monkeypatch, small_screen, tmp_path):
+    monkeypatch.setattr("hyperperturb.runs.worker.execute", lambda run: "cancelled")
+    code, _, err = call("train", "--rna_path", small_screen, "--output_dir", tmp_path)
+    assert code == 130
+    assert err.splitlines()[-1] == "hyperperturb: interrupted"
+
+
 def test_the_app_refuses_a_port_that_is_taken(call):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

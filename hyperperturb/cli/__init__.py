@@ -18,6 +18,7 @@ from hyperperturb.cli import data, serve, train, use
 from hyperperturb.cli.console import STATE
 from hyperperturb.errors import HyperPerturbError
 
+_INTERRUPTED = 130
 # the base of every mistake in the arguments; typer carries its own copy of click or uses click, by its version
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -88,12 +89,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        code = app(arguments, prog_name="hyperperturb", standalone_mode=False)
+        try:
+            code = app(arguments, prog_name="hyperperturb", standalone_mode=False)
+        except typer.Exit as exit_:
+            code = exit_.exit_code
+        if code == _INTERRUPTED:  # what typer makes of Ctrl-C, without a word
+            raise KeyboardInterrupt
         sys.stdout.flush()
-    except typer.Exit as exit_:
-        return exit_.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted", 130)
+        return _complain("interrupted", _INTERRUPTED)
     except HyperPerturbError as error:
         return _complain(str(error), 1)
     except _UsageError as error:
