@@ -46,8 +46,7 @@ class Manifold(ABC):
 
     @abstractmethod
     def pairwise_dist(self, x: Array, y: Array | None = None) -> Array:
-        """Return all distances between ``(n, D)`` and ``(m, D)`` points, ``(n, m)``, without an (n, m, D)
-        temporary."""
+        """Return all distances between ``(n, D)`` and ``(m, D)`` points, ``(n, m)``, without an (n, m, D) temporary."""
 
     # -- maps ----------------------------------------------------------------------------------------------
 
@@ -93,16 +92,14 @@ class Manifold(ABC):
 
     @abstractmethod
     def midpoint(self, x: Array, weights: Array | None = None) -> Array:
-        """Return the weighted midpoint of ``(..., n, D)`` points, ``(..., D)``; weights ``(..., n)``, not
-        negative."""
+        """Return the weighted midpoint of ``(..., n, D)`` points, ``(..., D)``; weights ``(..., n)``, not negative."""
 
     @abstractmethod
     def mobius_add(self, x: Array, y: Array) -> Array:
         """Return ``x`` translated: the gyrovector sum of ``x`` and ``y`` (in flat space, the sum)."""
 
     def mobius_scalar_mul(self, r: Any, x: Array) -> Array:
-        """Return the point ``r`` times as far from the origin; ``r`` is a number or broadcasts to ``(...,
-        1)``."""
+        """Return the point ``r`` times as far from the origin; ``r`` is a number or broadcasts to ``(..., 1)``."""
         _, r, x, _ = prepare(r, x, c=0.0)
         return self.expmap0(r * self.logmap0(x))
 
@@ -112,8 +109,7 @@ class Manifold(ABC):
         return self.expmap0(ops.matmul(self.logmap0(x), ops.swapaxes(matrix, -1, -2)))
 
     def geodesic(self, t: Any, x: Array, y: Array) -> Array:
-        """Return the point at fraction ``t`` (a number, or broadcasting to ``(..., 1)``) of the geodesic
-        ``x`` to ``y``."""
+        """Return the point at fraction ``t`` of the geodesic from ``x`` to ``y``; ``t`` broadcasts to ``(..., 1)``."""
         _, t, x, y, _ = prepare(t, x, y, c=0.0)
         return self.expmap(x, t * self.logmap(x, y))
 
@@ -186,8 +182,7 @@ class Manifold(ABC):
         return (reason == "", reason) if explain else reason == ""
 
     def check_vector(self, x: Array, u: Array, *, atol: float | None = None, explain: bool = False) -> Any:
-        """Tell whether all rows of ``u`` are tangent at the rows of ``x``; arguments and result as
-        :meth:`check_point`."""
+        """Tell whether the rows of ``u`` are tangent at the rows of ``x``; the rest as :meth:`check_point`."""
         reason = self._why_no_vector(to_numpy(x), to_numpy(u), atol)
         return (reason == "", reason) if explain else reason == ""
 

@@ -5,9 +5,8 @@ x\rangle_L = -x_0^2 + |x_s|^2 = -1/c` and :math:`x_0 > 0`. Time is a function of
 \sqrt{1/c + |x_s|^2}`: every function reads the space part of a point and of a tangent vector and computes
 the rest, so that rounding in a stored time coordinate does no harm, and gradients flow through space alone.
 
-NumPy arrays or tensors of a Keras backend; ``c > 0`` is a number or broadcasts against ``(..., 1)``. There
-is no flat limit here: the hyperboloid moves to infinity as ``c`` goes to 0 (the ball has one). Float32
-resolves points out to a far larger distance than in the ball.
+NumPy arrays or tensors of a Keras backend; ``c > 0`` is a number or broadcasts against ``(..., 1)``. There is no flat
+limit here: the hyperboloid moves to infinity as ``c`` goes to 0 (the ball has one).
 
 References
 ----------
@@ -47,6 +46,7 @@ def _time(ops: Any, space: Array, c: Array) -> Array:
 def _point(ops: Any, space: Array, c: Array, dtype: str) -> Array:
     """Return the point over the given space part, within the reach of the dtype that it will be stored in."""
     limit = safe.reach(dtype)
+    space = safe.bounded(space)
     size2 = c * sum_squares(space)
     outside = size2 > limit * limit
     shrink = limit / ops.sqrt(ops.where(outside, size2, ops.ones_like(size2)))
@@ -61,8 +61,7 @@ def _tangent(ops: Any, x: Array, space: Array, c: Array) -> Array:
 
 
 def _half_sinh2(ops: Any, x: Array, y: Array, c: Array) -> Array:
-    r"""Return :math:`\sinh^2(\sqrt c\,d(x, y)/2)` from space parts, as a sum of positive terms (last axis
-    kept).
+    r"""Return :math:`\sinh^2(\sqrt c\,d(x, y)/2)` from space parts, as a sum of positive terms (last axis kept).
 
     In polar coordinates about the origin it is
     :math:`\sinh^2\frac{\rho_x-\rho_y}{2} + \sinh\rho_x\sinh\rho_y\sin^2\frac\theta2`.
@@ -81,7 +80,7 @@ def _half_sinh2(ops: Any, x: Array, y: Array, c: Array) -> Array:
 
 
 def inner(x: Array, u: Array, v: Array | None = None, *, c: Any, keepdims: bool = False) -> Array:
-    r"""Return the inner product :math:`\langle u, v\rangle_L` of tangent vectors ([4], eq. 3).
+    r"""Return the inner product :math:`\langle u, v\rangle_L` of tangent vectors ([4], section 3).
 
     With the times from tangency: :math:`\langle u_s, v_s\rangle - \langle u_s, x_s\rangle\langle v_s,
     x_s\rangle/x_0^2`, split along and across :math:`x_s` so that it does not cancel far from the origin.
@@ -124,8 +123,7 @@ def norm(x: Array, u: Array, *, c: Any, keepdims: bool = False) -> Array:
 
 
 def dist(x: Array, y: Array, *, c: Any, keepdims: bool = False) -> Array:
-    r"""Return the distance :math:`\frac{1}{\sqrt c}\operatorname{arcosh}(-c\langle x, y\rangle_L)` ([4],
-    eq. 5).
+    r"""Return the distance :math:`\frac{1}{\sqrt c}\operatorname{arcosh}(-c\langle x, y\rangle_L)` ([4]).
 
     Computed as :math:`\frac{2}{\sqrt c}\operatorname{arsinh}` of the half-angle form (see ``_half_sinh2``),
     which is accurate for near and for far points.
@@ -157,8 +155,7 @@ def dist(x: Array, y: Array, *, c: Any, keepdims: bool = False) -> Array:
 
 
 def dist0(x: Array, *, c: Any, keepdims: bool = False) -> Array:
-    r"""Return the distance from the origin, :math:`\operatorname{arsinh}(\sqrt c|x_s|)/\sqrt c`; as
-    :func:`dist`."""
+    r"""Return the distance from the origin, :math:`\operatorname{arsinh}(\sqrt c|x_s|)/\sqrt c`. As :func:`dist`."""
     _, x, c = prepare(x, c=c)
     size2 = sum_squares(x[..., 1:])
     value = safe.sqrt(size2) * safe.arsinhc(c * size2)
@@ -196,8 +193,7 @@ def pairwise_dist(x: Array, y: Array | None = None, *, c: Any) -> Array:
 
 
 def expmap(x: Array, v: Array, *, c: Any) -> Array:
-    r"""Return the exponential map :math:`\cosh(\sqrt c|v|)x + \frac{\sinh(\sqrt c|v|)}{\sqrt c|v|}v` ([4],
-    eq. 9; [5], eq. 3).
+    r"""Return the exponential map :math:`\cosh(\sqrt c|v|)x + \frac{\sinh(\sqrt c|v|)}{\sqrt c|v|}v` ([4], [5]).
 
     Parameters
     ----------
@@ -214,7 +210,7 @@ def expmap(x: Array, v: Array, *, c: Any) -> Array:
         ``(..., d + 1)``, on the hyperboloid.
     """
     ops, x, v, c, like = _prepare_wide(x, v, c=c)
-    xs, vs = x[..., 1:], v[..., 1:]
+    xs, vs = x[..., 1:], safe.bounded(v[..., 1:])
     z = c * _inner(ops, xs, vs, vs, c)
     # sinh must not overflow; a step that long ends at the dtype's reach anyway.
     far = safe.arsinh_reach(dtype_of(like)) ** 2
@@ -228,7 +224,7 @@ def expmap(x: Array, v: Array, *, c: Any) -> Array:
 
 
 def logmap(x: Array, y: Array, *, c: Any) -> Array:
-    r"""Return the tangent vector at ``x`` whose exponential is ``y`` ([4], eq. 10; [5], eq. 4).
+    r"""Return the tangent vector at ``x`` whose exponential is ``y`` ([4], [5]).
 
     The published :math:`\frac{d}{|w|}w` with :math:`w = y + c\langle x, y\rangle_L x` is written as
     :math:`\frac{\operatorname{arsinh}\sqrt S}{\sqrt S\sqrt{1+S}}\,(y - x - 2Sx)` with
@@ -256,7 +252,7 @@ def logmap(x: Array, y: Array, *, c: Any) -> Array:
 def expmap0(v: Array, *, c: Any) -> Array:
     """Return the exponential map at the origin; the time part of ``v`` is ignored. As :func:`expmap`."""
     ops, v, c = prepare(v, c=c)
-    vs = v[..., 1:]
+    vs = safe.bounded(v[..., 1:])
     z = c * sum_squares(vs)
     far = safe.arsinh_reach(dtype_of(v)) ** 2
     vs = vs * ops.where(z > far, ops.sqrt(far / ops.where(z > far, z, ops.ones_like(z))), ops.ones_like(z))
@@ -272,8 +268,9 @@ def logmap0(y: Array, *, c: Any) -> Array:
 
 
 def ptransp(x: Array, y: Array, v: Array, *, c: Any) -> Array:
-    r"""Return the parallel transport :math:`v + \frac{c\langle y, v\rangle_L}{1 - c\langle x, y\rangle_L}(x
-    + y)` ([5], eq. 5 ff.).
+    r"""Return the parallel transport along the geodesic ([5]).
+
+    :math:`v + \frac{c\langle y, v\rangle_L}{1 - c\langle x, y\rangle_L}(x + y)`.
 
     Parameters
     ----------
@@ -315,8 +312,7 @@ def retr(x: Array, v: Array, *, c: Any) -> Array:
 
 
 def proju(x: Array, u: Array, *, c: Any) -> Array:
-    r"""Return the orthogonal projection :math:`u + c\langle x, u\rangle_L x` onto the tangent space ([4],
-    eq. 4 ff.).
+    r"""Return the orthogonal projection :math:`u + c\langle x, u\rangle_L x` onto the tangent space ([4]).
 
     Parameters
     ----------
@@ -339,8 +335,7 @@ def proju(x: Array, u: Array, *, c: Any) -> Array:
 
 
 def projx(x: Array, *, c: Any) -> Array:
-    """Return the points with time recomputed from space, space bounded by the dtype's reach. ``(..., d +
-    1)``."""
+    """Return the points with time recomputed from space, space bounded by the dtype's reach. ``(..., d + 1)``."""
     ops, x, c = prepare(x, c=c)
     return _point(ops, x[..., 1:], c, dtype_of(x))
 
@@ -352,14 +347,13 @@ def egrad2rgrad(x: Array, g: Array, *, c: Any) -> Array:
 
 
 def geodesic(t: Any, x: Array, y: Array, *, c: Any) -> Array:
-    """Return the point at fraction ``t`` of the geodesic from ``x`` (0) to ``y`` (1); ``t`` broadcasts to
-    ``(..., 1)``."""
+    """Return the point at fraction ``t`` of the geodesic from ``x`` to ``y``; ``t`` broadcasts to ``(..., 1)``."""
     _, x, y, t, c = prepare(x, y, t, c=c)
     return expmap(x, t * logmap(x, y, c=c), c=c)
 
 
 def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
-    r"""Return the Lorentz centroid :math:`\frac{\sum w_ix_i}{\sqrt c\,|\sum w_ix_i|_L}` ([6], eq. 13).
+    r"""Return the Lorentz centroid :math:`\frac{\sum w_ix_i}{\sqrt c\,|\sum w_ix_i|_L}` ([6]).
 
     The same point as :func:`hyperperturb.manifolds.poincare.midpoint`, whose weights and shapes apply.
     """
@@ -379,7 +373,7 @@ def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
 
 
 def to_poincare(x: Array, *, c: Any) -> Array:
-    r"""Return the points in the ball, :math:`x_s/(1 + \sqrt c\,x_0)` ([4], eq. 11).
+    r"""Return the points in the ball, :math:`x_s/(1 + \sqrt c\,x_0)` ([4], section 3).
 
     Parameters
     ----------

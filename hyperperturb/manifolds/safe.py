@@ -20,8 +20,11 @@ from hyperperturb.manifolds._backend import dtype_of, narrow, ops_of, wide
 # How near the rim a point may lie, as 1 - sqrt(c)|x|. Float32 spacing at 1 is 6e-8, so 1e-6 keeps about
 # four bits of the distance to the rim and reaches sqrt(c) d = 14.5 from the origin; float64 reaches 28.3.
 _BOUNDARY = {"float32": 1e-6, "float64": 1e-12}
-# Largest sqrt(c)|x_space| on the hyperboloid: fourth powers must not overflow.
-_REACH = {"float32": 1e8, "float64": 1e60}
+# Largest sqrt(c)|x_space| on the hyperboloid, sinh of the same distances. Further out a tangent vector is
+# lost: rounding across the radius, of the size of the coordinates, is then as long as a unit vector.
+_REACH = {"float32": 1e6, "float64": 1e12}
+# Longer vectors are shortened before their squares overflow, which would send them to the origin.
+_LONGEST = {"float32": 1e15, "float64": 1e150}
 # Below this z the Taylor series (five terms) is exact to rounding, and above it the closed form's
 # derivative, which loses eps/z, is good to 1e-6 (float32) and 1e-12 (float64).
 _SERIES_BELOW = {"float32": 5e-2, "float64": 1e-3}
@@ -53,8 +56,7 @@ def reach(dtype: str) -> float:
 
 
 def arsinh_reach(dtype: str) -> float:
-    """Return the longest step, as ``sqrt(c)|v|``, that is taken on the hyperboloid: further is out of reach
-    anyway."""
+    """Return the longest step, as ``sqrt(c)|v|``, that is taken on the hyperboloid: further is out of reach anyway."""
     return float(np.arcsinh(_REACH[dtype]))
 
 
@@ -97,8 +99,7 @@ def arsinhc(z: Any) -> Any:
 
 
 def sech2(z: Any) -> Any:
-    r"""Return :math:`1/\cosh^2(\sqrt z) = 1-\tanh^2(\sqrt z)` for ``z >= 0`` without cancellation or
-    overflow."""
+    r"""Return :math:`1/\cosh^2(\sqrt z) = 1-\tanh^2(\sqrt z)` for ``z >= 0`` without cancellation or overflow."""
 
     def closed(ops: Any, t: Any) -> Any:
         decay = ops.exp(-2.0 * ops.minimum(t, 2.0 * _TANH_MAX[dtype_of(t)]))
@@ -207,6 +208,21 @@ def gap(x: Any, c: Any) -> Any:
     ops = ops_of(x, c)
     value = narrow(ops, 1.0 - wide(ops, c) * sum_squares(wide(ops, x)), x)
     return ops.maximum(value, boundary_eps(dtype_of(x)))
+
+
+def bounded(v: Any) -> Any:
+    """Return vectors, those so long that their squares overflow shortened to a length that is beyond all maps anyway.
+
+    Examples
+    --------
+    >>> bool(np.isfinite(sum_squares(bounded(np.array([1e200, 0.0])))).all())
+    True
+    """
+    ops = ops_of(v)
+    longest = _LONGEST[dtype_of(v)]
+    top = ops.max(ops.abs(v), axis=-1, keepdims=True)
+    long = top > longest
+    return ops.where(long, v * (longest / ops.where(long, top, ops.ones_like(top))), v)
 
 
 def exact_zero(distance2: Any, scale: Any, dtype: str) -> Any:

@@ -1,5 +1,4 @@
-"""The manifolds: flat space, the Poincaré ball and the hyperboloid, as light objects that carry their
-curvature."""
+"""The manifolds as light objects that carry their curvature: flat space, Poincaré ball, hyperboloid."""
 
 from __future__ import annotations
 
@@ -92,8 +91,7 @@ class Euclidean(Manifold):
 
 
 class _Hyperbolic(Manifold):
-    """What ball and hyperboloid share: a curvature, and methods that hand it to the module of pure
-    functions."""
+    """What ball and hyperboloid share: a curvature, and methods that hand it to the module of pure functions."""
 
     _functions: Any
 

@@ -51,6 +51,5 @@ def set_manifold(variable: Any, manifold: Manifold) -> Any:
 
 
 def manifold_of(variable: Any) -> Manifold:
-    """Return the manifold that a variable was marked with, :class:`~hyperperturb.manifolds.Euclidean` if
-    none."""
+    """Return the manifold that a variable was marked with, :class:`~hyperperturb.manifolds.Euclidean` if none."""
     return getattr(variable, "manifold", _FLAT)

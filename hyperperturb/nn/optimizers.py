@@ -158,7 +158,9 @@ class RiemannianAdam(keras.optimizers.Adam):
 
     def _corrections(self, dtype: Any) -> tuple[Any, Any]:
         step = ops.cast(self.iterations + 1, dtype)
-        return tuple(1.0 - ops.power(ops.cast(beta, dtype), step) for beta in (self.beta_1, self.beta_2))
+        # Not ops.cast: it would round a Python float to float32 first, a hundred-thousandth of 1 - 0.999.
+        betas = (ops.convert_to_tensor(beta, dtype=dtype) for beta in (self.beta_1, self.beta_2))
+        return tuple(1.0 - ops.power(beta, step) for beta in betas)
 
     def _manifold_step(
         self,

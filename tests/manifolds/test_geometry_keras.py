@@ -65,6 +65,7 @@ def test_keras_gives_what_numpy_gives(operation: str, dtype: str) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [PoincareBall(0.5), Lorentz(0.5)], ids=repr)
 def test_compiled_by_xla(space: Manifold) -> None:
     arrays = arguments(space, "float32")
@@ -102,12 +103,11 @@ def awkward_points(c: float, dtype: str) -> dict[str, tuple[np.ndarray, np.ndarr
     return {name: tuple(p.astype(dtype) for p in pair) for name, pair in pairs.items()}
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+# mobius_matvec wants four coordinates; it is the composition of expmap0 and logmap0, which are here.
+@pytest.mark.parametrize("operation", [name for name in OPERATIONS if name != "mobius_matvec"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("c", [1e-4, 1.0, 2.0])
 def test_gradients_are_finite_everywhere(operation: str, dtype: str, c: float) -> None:
-    if operation == "mobius_matvec":
-        pytest.skip("wants four coordinates; it is the composition of expmap0 and logmap0, which are tested")
     pairs = awkward_points(c, dtype)
     ball = PoincareBall(c)
     x, y = (np.concatenate([pair[side] for pair in pairs.values()]) for side in (0, 1))

@@ -1,0 +1,141 @@
+"""The Poincaré ball: gyrovector operations and midpoints. See :mod:`hyperperturb.manifolds.poincare`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hyperperturb.manifolds import safe
+from hyperperturb.manifolds._backend import narrow, prepare, stop_gradient, wide
+from hyperperturb.manifolds._ball import add, project
+from hyperperturb.manifolds._ball_maps import expmap0, logmap0
+from hyperperturb.manifolds.safe import gap, sum_squares
+
+Array = Any
+
+
+def mobius_add(x: Array, y: Array, *, c: Any) -> Array:
+    r"""Return the Möbius sum :math:`x \oplus_c y` ([1] and [2]; section 2.3 of [1]).
+
+    With :math:`s = x + y` the published quotient equals :math:`(\alpha_x s + c|s|^2 x)/(\alpha_x\alpha_y +
+    c|s|^2)`, in which all terms are positive: it stays accurate for ``y`` near ``-x`` and near the rim.
+
+    Parameters
+    ----------
+    x, y
+        Points, broadcasting, ``(..., d)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        ``(..., d)``, inside the ball.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mobius_add(np.array([0.5, 0.0]), np.array([0.5, 0.0]), c=1.0).tolist()
+    [0.8, 0.0]
+    """
+    _, x, y, c = prepare(x, y, c=c)
+    return project(add(x, gap(x, c), y, gap(y, c), c), c)
+
+
+def mobius_scalar_mul(r: Any, x: Array, *, c: Any) -> Array:
+    r"""Return :math:`r \otimes_c x = \exp_0(r \log_0 x)` ([1], lemma 3).
+
+    Parameters
+    ----------
+    r
+        Factor: a number, or an array broadcasting against ``(..., 1)``.
+    x
+        Points, ``(..., d)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        ``(..., d)``.
+    """
+    _, x, r, c = prepare(x, r, c=c)
+    return expmap0(r * logmap0(x, c=c), c=c)
+
+
+def mobius_matvec(matrix: Array, x: Array, *, c: Any) -> Array:
+    r"""Return :math:`M \otimes_c x = \exp_0(M \log_0 x)` ([1], lemma 6).
+
+    Parameters
+    ----------
+    matrix
+        ``(k, d)``.
+    x
+        Points, ``(..., d)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        ``(..., k)``.
+    """
+    ops, matrix, x, c = prepare(matrix, x, c=c)
+    return expmap0(ops.matmul(logmap0(x, c=c), ops.swapaxes(matrix, -1, -2)), c=c)
+
+
+def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
+    r"""Return the weighted gyromidpoint of points: any number of them, in any order ([2]).
+
+    Equal to the centroid on the hyperboloid [6], through which it is computed: with :math:`b =
+    \sum w_i\,2x_i/\alpha_i` and :math:`t = \sum w_i(2/\alpha_i - 1)` the midpoint is :math:`b/(t +
+    \sqrt{t^2 - c|b|^2})`. It commutes with isometries; for two equal weights it is the middle of the
+    geodesic; for more points it minimises :math:`\sum w_i\sinh^2(\sqrt c\,d_i/2)`, not the squared
+    distances.
+
+    Parameters
+    ----------
+    x
+        Points, ``(..., n, d)``.
+    weights
+        Not negative, ``(..., n)``; equal if not given. With ``x`` of shape ``(n, d)``, weights of shape
+        ``(..., n)`` give one midpoint a row through a matrix product, without repeating the points.
+    c
+        Curvature magnitude, a scalar.
+
+    Returns
+    -------
+    array
+        ``(..., d)``; the origin where all weights are 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> midpoint(np.array([[0.8, 0.0], [0.0, 0.0]]), c=1.0).round(12).tolist()
+    [0.5, 0.0]
+    """
+    if weights is None:
+        ops, x, c = prepare(x, c=c)
+        weights = ops.ones_like(x[..., 0])
+    ops, x, weights, c = prepare(x, weights, c=c)
+    shared = len(x.shape) == 2 and len(weights.shape) != 1
+    centre = _centroid(ops, x, weights, c, shared=shared)
+    if shared:
+        return centre
+    # Far from the origin t² - c|b|² cancels. Midpoints commute with isometries: seen from the first
+    # estimate all is near the origin, and one repetition is exact. The base is a constant: the result does
+    # not depend on it.
+    base = stop_gradient(ops, centre)[..., None, :]
+    moved = mobius_add(-base, x, c=c)
+    centred = _centroid(ops, moved, weights, c, shared=False)
+    return mobius_add(base[..., 0, :], centred, c=c)
+
+
+def _centroid(ops: Any, x: Array, weights: Array, c: Array, *, shared: bool) -> Array:
+    gap_x, xw, cw, w = wide(ops, gap(x, c)), wide(ops, x), wide(ops, c), wide(ops, weights)
+    lifted = ops.concatenate([2.0 * xw / gap_x, 2.0 / gap_x - 1.0], axis=-1)
+    total = ops.matmul(w, lifted) if shared else ops.matmul(w[..., None, :], lifted)[..., 0, :]
+    space, time = total[..., :-1], total[..., -1:]
+    mass = ops.sum(w, axis=-1, keepdims=True)
+    # Reverse Cauchy-Schwarz: the Lorentz norm of the sum is at least the sum of the weights.
+    length = ops.sqrt(ops.maximum(ops.square(time) - cw * sum_squares(space), ops.square(mass)))
+    return project(narrow(ops, safe.divide(space, time + length), x), c)

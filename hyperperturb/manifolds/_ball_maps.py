@@ -1,0 +1,202 @@
+"""The Poincaré ball: exponential, logarithm, transport. See :mod:`hyperperturb.manifolds.poincare`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hyperperturb.manifolds import safe
+from hyperperturb.manifolds._backend import prepare
+from hyperperturb.manifolds._ball import add, dot, project
+from hyperperturb.manifolds.safe import gap, sum_squares
+
+Array = Any
+
+
+def expmap(x: Array, v: Array, *, c: Any) -> Array:
+    r"""Return the exponential map :math:`x \oplus_c \tanh(\sqrt c\lambda_x|v|/2)\,v/(\sqrt c|v|)` ([1], lemma 2).
+
+    Parameters
+    ----------
+    x
+        Base points, ``(..., d)``.
+    v
+        Tangent vectors at ``x``, ``(..., d)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        ``(..., d)``, inside the ball.
+    """
+    _, x, v, c = prepare(x, v, c=c)
+    gap_x = gap(x, c)
+    step = safe.bounded(v / gap_x)
+    z = c * sum_squares(step)
+    # The step's own gap is sech², known to full precision although 1 - c|y|² would not be.
+    return project(add(x, gap_x, safe.tanhc(z) * step, safe.sech2(z), c), c)
+
+
+def logmap(x: Array, y: Array, *, c: Any) -> Array:
+    r"""Return the logarithm, the tangent vector at ``x`` whose exponential is ``y`` ([1], lemma 2).
+
+    :math:`\frac{2}{\sqrt c\lambda_x}\operatorname{artanh}(\sqrt c|m|)\frac{m}{|m|}` with :math:`m =
+    -x\oplus y` equals
+
+    .. math::
+
+        \frac{\operatorname{arsinh}\sqrt z}{\sqrt z}\,\frac{\alpha_x s - c|s|^2 x}{\alpha_y\sqrt{1+z}},
+        \qquad s = y - x,
+
+    which is smooth at ``y = x`` and needs no inverse of a number near 1.
+
+    Parameters
+    ----------
+    x, y
+        Points, broadcasting, ``(..., d)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        Tangent vectors at ``x``, ``(..., d)``.
+    """
+    ops, x, y, c = prepare(x, y, c=c)
+    gap_x, gap_y = gap(x, c), gap(y, c)
+    s = y - x
+    bend = c * sum_squares(s)
+    z = bend / gap_x / gap_y
+    return safe.arsinhc(z) / (gap_y * ops.sqrt(1.0 + z)) * (gap_x * s - bend * x)
+
+
+def expmap0(v: Array, *, c: Any) -> Array:
+    r"""Return the exponential map at the origin, :math:`\tanh(\sqrt c|v|)\,v/(\sqrt c|v|)` ([1], lemma 2 at ``x = 0``).
+
+    Parameters
+    ----------
+    v
+        Tangent vectors at the origin, ``(..., d)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        ``(..., d)``, inside the ball.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> expmap0(np.array([np.arctanh(0.5), 0.0]), c=1.0).round(12).tolist()
+    [0.5, 0.0]
+    """
+    _, v, c = prepare(v, c=c)
+    v = safe.bounded(v)
+    return project(safe.tanhc(c * sum_squares(v)) * v, c)
+
+
+def logmap0(y: Array, *, c: Any) -> Array:
+    r"""Return the logarithm at the origin, :math:`\operatorname{artanh}(\sqrt c|y|)\,y/(\sqrt c|y|)`.
+
+    [1], lemma 2 at ``x = 0``.
+
+    Parameters
+    ----------
+    y
+        Points, ``(..., d)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        Tangent vectors at the origin, ``(..., d)``.
+    """
+    ops, y, c = prepare(y, c=c)
+    gap_y = gap(y, c)
+    return safe.arsinhc(c * sum_squares(y) / gap_y) / ops.sqrt(gap_y) * y
+
+
+def ptransp(x: Array, y: Array, v: Array, *, c: Any) -> Array:
+    r"""Return the parallel transport :math:`\frac{\lambda_x}{\lambda_y}\operatorname{gyr}[y, -x]v` along the geodesic.
+
+    [1], section 2.4, with the gyration of [2] in coordinates, rearranged with :math:`s = y - x` so that the
+    correction vanishes with ``s`` term by term: :math:`\operatorname{gyr}[y,-x]v = v + 2(As +
+    Bx)/(\alpha_x\alpha_y + c|s|^2)`, where :math:`A = -c\langle x,v\rangle(\alpha_y + c|s|^2) -
+    c^2|x|^2\langle s,v\rangle` and :math:`B = c(\alpha_x\langle s,v\rangle - c|s|^2\langle x,v\rangle)`.
+
+    Parameters
+    ----------
+    x, y
+        From and to, points, broadcasting, ``(..., d)``.
+    v
+        Tangent vectors at ``x``, ``(..., d)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        Tangent vectors at ``y``, ``(..., d)``; same Riemannian length.
+    """
+    ops, x, y, v, c = prepare(x, y, v, c=c)
+    gap_x, gap_y = gap(x, c), gap(y, c)
+    s = y - x
+    bend = c * sum_squares(s)
+    xv, sv = c * dot(ops, x, v), c * dot(ops, s, v)
+    along_s = -xv * (gap_y + bend) - c * sum_squares(x) * sv
+    along_x = gap_x * sv - bend * xv
+    rotated = v + 2.0 * (along_s * s + along_x * x) / (gap_x * gap_y + bend)
+    return gap_y / gap_x * rotated
+
+
+def ptransp0(y: Array, v: Array, *, c: Any) -> Array:
+    r"""Return the parallel transport from the origin to ``y``, :math:`\frac{\lambda_0}{\lambda_y}v` ([1], theorem 4).
+
+    Parameters
+    ----------
+    y
+        Points, ``(..., d)``.
+    v
+        Tangent vectors at the origin, ``(..., d)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        Tangent vectors at ``y``, ``(..., d)``.
+    """
+    _, y, v, c = prepare(y, v, c=c)
+    return gap(y, c) * v
+
+
+def retr(x: Array, v: Array, *, c: Any) -> Array:
+    """Return the first-order retraction ``x + v``, kept inside the ball ([3], section 3).
+
+    Parameters and result as in :func:`expmap`.
+    """
+    _, x, v, c = prepare(x, v, c=c)
+    return project(safe.bounded(x + v), c)
+
+
+def geodesic(t: Any, x: Array, y: Array, *, c: Any) -> Array:
+    r"""Return the point at fraction ``t`` of the geodesic, :math:`\exp_x(t\log_x y)` ([1], section 2.3).
+
+    Parameters
+    ----------
+    t
+        Fraction: 0 gives ``x``, 1 gives ``y``; a number, or an array broadcasting against ``(..., 1)``.
+    x, y
+        Points, ``(..., d)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        ``(..., d)``.
+    """
+    _, x, y, t, c = prepare(x, y, t, c=c)
+    return expmap(x, t * logmap(x, y, c=c), c=c)
