@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
+from sklearn.covariance import ledoit_wolf
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.manifolds import poincare
@@ -86,6 +87,13 @@ def fit_cell_heads(
         shift.shape[1], hidden_dim, targets.shape[1], len(effects.perturbations), curvature=curvature
     )
     heads.perturbation_points.assign(targets)
+    centroid = _centroids(shift[train], label[train], len(targets))
+    for weight, value in zip(
+        (heads.evidence_kernel, heads.evidence_bias),
+        _discriminant(shift[train], label[train], centroid),
+        strict=True,
+    ):
+        weight.assign(value)
     heads.offset.assign(np.log(np.bincount(label[train], minlength=len(targets)) + 1.0).astype(np.float32))
     steps = max(1, int(np.ceil(len(train) / batch_size)))
     heads.compile(
@@ -112,9 +120,9 @@ def fit_cell_heads(
     logits = _logits(heads, shift[tune])
     heads.temperature.assign(_best_temperature(logits, label[tune]))
     scores = _scores(_logits(heads, shift[test]), label[test])
-    centroid = _nearest_centroid(shift[train], label[train], shift[test], len(targets))
+    nearest = 2.0 * shift[test] @ centroid.T - np.sum(centroid**2, axis=1)
     frequent = np.tile(np.bincount(label[train], minlength=len(targets)).astype(float), (len(test), 1))
-    for name, other in (("nearest_centroid", centroid), ("most_frequent", frequent)):
+    for name, other in (("nearest_centroid", nearest), ("most_frequent", frequent)):
         scores |= {f"{name}_{k}": v for k, v in _accuracy(other, label[test]).items()}
     return FittedHeads(heads, cells.genes, mean, spread, scores | {"n_test_cells": len(test)})
 
@@ -175,12 +183,24 @@ def _scores(logits: np.ndarray, label: np.ndarray) -> dict[str, float]:
     return _accuracy(logits, label) | {"ece": float(np.sum(gaps))}
 
 
-def _nearest_centroid(shift: np.ndarray, label: np.ndarray, test: np.ndarray, n: int) -> np.ndarray:
-    """Negative squared distances of test cells to the mean shift of each perturbation, (cells, n)."""
-    centroid = np.zeros((n, shift.shape[1]))
-    np.add.at(centroid, label, shift)
+def _centroids(shift: np.ndarray, label: np.ndarray, n: int) -> np.ndarray:
+    """Mean shift of the cells of each perturbation, (n, H), shrunken by what sampling adds to it.
+
+    The factor is James and Stein's: the share of a centroid's squared length that is not the noise of its cells.
+    """
     counts = np.bincount(label, minlength=n)
-    centroid /= np.maximum(counts, 1)[:, None]
-    score = 2.0 * test @ centroid.T - np.sum(centroid**2, axis=1)
-    score[:, counts == 0] = -np.inf
-    return score
+    mean = np.zeros((n, shift.shape[1]))
+    np.add.at(mean, label, shift)
+    mean /= np.maximum(counts, 1)[:, None]
+    noise = float(np.mean((shift - mean[label]) ** 2)) * shift.shape[1] / np.maximum(counts, 1)
+    length = np.maximum(np.sum(mean**2, axis=1), np.finfo(float).tiny)
+    return mean * np.clip(1.0 - noise / length, 0.0, 1.0)[:, None]
+
+
+def _discriminant(
+    shift: np.ndarray, label: np.ndarray, centroid: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fisher's linear discriminants: log-likelihood ratios to the control mean are ``shift @ kernel + bias``."""
+    covariance, _ = ledoit_wolf(shift - centroid[label], assume_centered=True)
+    kernel = np.linalg.solve(covariance, centroid.T)
+    return kernel.astype(np.float32), (-0.5 * np.sum(centroid.T * kernel, axis=0)).astype(np.float32)

@@ -182,4 +182,5 @@ def _even_draw(group: np.ndarray, limit: int, rng: np.random.Generator) -> np.nd
     for i, g in enumerate(group[order]):
         rank[i] = seen[g]
         seen[g] += 1
-    return np.sort(order[rank < quota])
+    # With fewer places than groups, one cell each of some of them.
+    return np.sort(order[rank < max(quota, 1)][:limit])

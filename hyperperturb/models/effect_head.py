@@ -288,12 +288,22 @@ class EffectHead:
                     mean[row, column[gene]] = self.own_slope * self.own_level[column[gene]]
         if not standard_error:
             return mean, None
-        return mean, np.sqrt(np.outer(self._variance(B, genes, cross), self.scale))
+        return mean, np.sqrt(np.outer(self._variance(B, genes), self.scale))
 
-    def _variance(self, B: np.ndarray, genes: tuple[str, ...], cross: np.ndarray) -> np.ndarray:
-        prior = np.einsum("qg,gh,qh->q", B, self._prior(genes), B)
-        explained = np.einsum("qt,tu,qu->q", cross, self.precision, cross)
-        return np.maximum(prior - explained, 1e-9)
+    def _variance(self, B: np.ndarray, genes: tuple[str, ...]) -> np.ndarray:
+        """Posterior variance of Q sums of genes ``B``, (Q,), relative to ``scale``.
+
+        The similarity of two genes that are no columns is not kept; given the training perturbations such a
+        pair is taken as independent. To leave out its prior covariance alone would still subtract what explains
+        both genes at once, and pairs of unseen genes would look too certain.
+        """
+        between = gene_kernel(self.kernels, self.parameters, genes, self.target_genes)
+        covariance = self._prior(genes) - between @ self.precision @ between.T
+        kept = set(self.target_genes)
+        unseen = np.array([g not in kept for g in genes], dtype=bool)
+        pair = np.outer(unseen, unseen) & ~np.eye(len(genes), dtype=bool)
+        covariance = np.where(pair, np.maximum(covariance, 0.0), covariance)
+        return np.maximum(np.einsum("qg,gh,qh->q", B, covariance, B, optimize=True), 1e-9)
 
     @property
     def _gene_variance(self) -> float:
@@ -348,10 +358,11 @@ def _without_own(Y: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nda
     if not len(rows):
         return Y
     masked = Y.copy()
-    masked[rows, columns] = np.nan
-    mean = np.nan_to_num(np.nanmean(masked[:, np.unique(columns)], axis=0)) if len(Y) > 1 else 0.0
-    fill = dict(zip(np.unique(columns).tolist(), np.atleast_1d(mean).tolist(), strict=True))
-    masked[rows, columns] = [fill[c] for c in columns.tolist()]
+    masked[rows, columns] = 0.0
+    others = np.full(Y.shape[1], len(Y))
+    np.subtract.at(others, columns, 1)
+    mean = masked.sum(axis=0) / np.maximum(others, 1)
+    masked[rows, columns] = mean[columns]
     return masked
 
 

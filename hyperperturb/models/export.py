@@ -23,6 +23,7 @@ _CELL_ARRAYS = (
     "value_kernel",
     "value_bias",
     "offset",
+    "evidence_kernel",
     "perturbation_points",
 )
 
@@ -31,8 +32,8 @@ _CELL_ARRAYS = (
 class CellHeadArrays:
     """The cell heads without Keras; shapes as in :class:`hyperperturb.models.model.CellHeads`.
 
-    ``scale`` multiplies distances; it holds sharpness, curvature and temperature, ``offset`` is divided by the
-    temperature already.
+    ``scale`` multiplies distances and holds sharpness, curvature and temperature; gain, bias and temperature are
+    multiplied into ``offset`` and ``evidence_kernel``.
     """
 
     genes: tuple[str, ...]
@@ -46,13 +47,15 @@ class CellHeadArrays:
     value_kernel: np.ndarray
     value_bias: np.ndarray
     offset: np.ndarray
+    evidence_kernel: np.ndarray
     perturbation_points: np.ndarray
 
     def __call__(self, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits (n, P) and strengths (n,) of shifts (n, H) in control standard deviations."""
         hidden = np.tanh(shift @ self.hidden_kernel + self.hidden_bias)
         point = poincare.expmap0(hidden @ self.tangent_kernel + self.tangent_bias, c=1.0)
-        logits = self.offset - self.scale * poincare.pairwise_dist(point, self.perturbation_points, c=1.0)
+        evidence = self.offset + shift @ self.evidence_kernel
+        logits = evidence - self.scale * poincare.pairwise_dist(point, self.perturbation_points, c=1.0)
         return logits, np.logaddexp(0.0, (hidden @ self.value_kernel + self.value_bias)[:, 0])
 
 

@@ -81,11 +81,12 @@ class EffectLayer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="hyperperturb")
 class CellHeads(keras.Model):
-    """Policy and value heads: where a cell's shift from control points to in the gene space.
+    """Policy and value heads: which perturbation a cell's shift from control speaks of, and how strongly.
 
     The encoder maps a shift to a tangent vector at the origin and on to a point of the ball. The policy scores each
-    perturbation by the negative distance to its point; the value is the strength (square root of the energy distance)
-    that the shift speaks of.
+    perturbation by the negative distance to its point plus the evidence of linear discriminant analysis (Fisher's,
+    with a shrunken within-perturbation covariance; fixed weights, one learned gain); the value is the strength (square
+    root of the energy distance).
 
     Parameters
     ----------
@@ -129,7 +130,14 @@ class CellHeads(keras.Model):
         self.tangent = keras.layers.Dense(dim, name="tangent")
         self.value = keras.layers.Dense(1, activation="softplus", name="value")
         self.sharpness = self.add_weight(
-            name="sharpness", shape=(), initializer=keras.initializers.Constant(1.0)
+            name="sharpness", shape=(), initializer=keras.initializers.Constant(-2.0)
+        )
+        self.gain = self.add_weight(name="gain", shape=(), initializer="ones")
+        self.evidence_kernel = self.add_weight(
+            name="evidence_kernel", shape=(n_inputs, n_perturbations), initializer="zeros", trainable=False
+        )
+        self.evidence_bias = self.add_weight(
+            name="evidence_bias", shape=(n_perturbations,), initializer="zeros", trainable=False
         )
         self.offset = self.add_weight(name="offset", shape=(n_perturbations,), initializer="zeros")
         self.temperature = self.add_weight(name="temperature", shape=(), initializer="ones", trainable=False)
@@ -147,7 +155,8 @@ class CellHeads(keras.Model):
         point = poincare.expmap0(self.tangent(hidden), c=1.0)
         distance = poincare.pairwise_dist(point, self.perturbation_points, c=1.0)
         scale = ops.softplus(self.sharpness) / np.sqrt(self.curvature)
-        logits = (self.offset - scale * distance) / self.temperature
+        evidence = ops.matmul(shift, self.evidence_kernel) + self.evidence_bias
+        logits = (self.offset + self.gain * evidence - scale * distance) / self.temperature
         return {"policy": logits, "value": ops.squeeze(self.value(hidden), -1)}
 
     def get_config(self) -> dict:

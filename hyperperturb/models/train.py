@@ -472,7 +472,7 @@ def _metrics(
 
 def _cell_arrays(fitted: FittedHeads) -> CellHeadArrays:
     heads = fitted.heads
-    temperature = float(heads.temperature)
+    temperature, gain = float(heads.temperature), float(heads.gain)
     sharpness = float(keras.ops.softplus(heads.sharpness))
     hidden, tangent, value = (layer.get_weights() for layer in (heads.hidden, heads.tangent, heads.value))
     return CellHeadArrays(
@@ -486,7 +486,8 @@ def _cell_arrays(fitted: FittedHeads) -> CellHeadArrays:
         tangent_bias=tangent[1],
         value_kernel=value[0],
         value_bias=value[1],
-        offset=np.array(heads.offset) / temperature,
+        offset=(np.array(heads.offset) + gain * np.array(heads.evidence_bias)) / temperature,
+        evidence_kernel=gain * np.array(heads.evidence_kernel) / temperature,
         perturbation_points=np.array(heads.perturbation_points),
     )
 
