@@ -15,6 +15,7 @@ from app.ui.text import count, number
 if TYPE_CHECKING:
     from hyperperturb.models.inference import HyperPerturbInference
 
+# Columns that colour and size may show, and whether they are categories.
 COLOURS = {
     "community": True,
     "degree": False,
@@ -29,8 +30,6 @@ COLOURS = {
     "is_target": True,
     "is_response": True,
 }
-"""Columns that colour and size may show, and whether they are categories."""
-
 PREDICTED = "predicted effect"
 
 

@@ -60,8 +60,12 @@ with guard():
         )
     else:
         select(run=now.run.name)
-        inference = cache.inference(now.run)
         genes, view = chosen_genes(), chosen_view()
+        try:
+            inference = cache.inference(now.run)
+        except HyperPerturbError:
+            question(title(genes, view, now.run.config.mode))
+            raise
         question(title(genes, view, inference.config.mode))
         st.session_state["view"] = view
         st.segmented_control(

@@ -15,9 +15,9 @@ SCORES = {
     "error": "Error",
     "error_interval": "95 % interval",
     "pearson_control": "Correlation",
-    "pearson_mean": "Correlation against the mean",
+    "pearson_mean": "Beyond the mean",
     "cosine_discrimination": "Discrimination",
-    "centroid_accuracy": "Centroid accuracy",
+    "centroid_accuracy": "Centroid",
 }
 HELP = {
     "error": "Squared error on held-out genes, relative to predicting no change (1). Lower is better.",
@@ -59,12 +59,13 @@ def _methods(methods: pd.DataFrame) -> None:
                 for low, high in zip(methods["error_low"], methods["error_high"], strict=True)
             ]
         )
+    methods = methods.sort_values("error", kind="stable")
     shown = [name for name in SCORES if name in methods and methods[name].notna().any()]
     st.dataframe(
         methods[shown],
         hide_index=True,
         column_config={
-            name: st.column_config.NumberColumn(SCORES[name], format="%.3g", help=HELP.get(name))
+            name: st.column_config.NumberColumn(SCORES[name], format="%.3f", help=HELP.get(name))
             if methods[name].dtype.kind == "f"
             else st.column_config.TextColumn(SCORES[name], help=HELP.get(name))
             for name in shown
@@ -92,6 +93,10 @@ def _details(run: RunDirectory, found: dict) -> None:
             ("Trained in", duration(known.seconds), None),
         ]
     )
+    with st.expander("Hubs in the middle"):
+        from hyperperturb.plots.evaluation import hub_radius
+
+        st.plotly_chart(hub_radius(cache.inference(run).genes), key="hub_radius")
     with st.expander("Loss curves"):
         watch.draw_curves(run.history(), key="report", components=True)
     with st.expander("Card of this run"):

@@ -144,7 +144,9 @@ def current() -> Current:
         wanted = cache.run_facts(run).dataset or ""
     dataset = by_name.get(wanted)
     if dataset is None and run is None and datasets:
-        dataset = max(datasets, key=lambda entry: entry.created)
+        # Nothing is chosen: go on where a model is, else with the newest data.
+        trained = (by_name.get(cache.run_facts(entry).dataset or "") for entry in runs if entry.usable)
+        dataset = next(filter(None, trained), datasets[0])
 
     candidates = [r for r in runs if dataset is None or cache.run_facts(r).dataset == dataset.name]
     shown = run or next((entry for entry in candidates if entry.status.state in ("queued", "running")), None)

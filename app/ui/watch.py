@@ -13,10 +13,18 @@ from app.ui.text import count, duration, number, plain
 from hyperperturb.runs.directory import RunDirectory, delete_run
 from hyperperturb.runs.launcher import LocalLauncher
 
-STAGES = {"genes": "Placing the genes", "cells": "Learning from the cells"}
+STAGES = {
+    "effects": "Reading the effects",
+    "networks": "Reading the networks",
+    "genes": "Placing the genes",
+    "scores": "Scoring on held-out genes",
+    "effect head": "Learning the effects",
+    "cells": "Learning from the cells",
+    "writing": "Writing the run",
+}
 STATES = {
-    "queued": "waiting",
-    "running": "training",
+    "queued": "in progress",
+    "running": "in progress",
     "finished": "finished",
     "failed": "failed",
     "cancelled": "cancelled",
