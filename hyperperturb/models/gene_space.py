@@ -60,6 +60,7 @@ class GeneSpace(keras.Model):
         )
         # Variances of the similarities and of the wanted radii: both losses are unexplained shares of them.
         self.variances = self.add_weight(name="variances", shape=(2,), initializer="ones", trainable=False)
+        self.total_loss = keras.metrics.Mean(name="loss")
         self.similarity_loss = keras.metrics.Mean(name="similarity_loss")
         self.radius_loss = keras.metrics.Mean(name="radius_loss")
         self.built = True
@@ -72,7 +73,7 @@ class GeneSpace(keras.Model):
     @property
     def metrics(self) -> list:
         """The running means of a fit."""
-        return [self.similarity_loss, self.radius_loss]
+        return [self.total_loss, self.similarity_loss, self.radius_loss]
 
     def call(self, genes):
         """Similarities and radii of a block of genes."""
@@ -92,7 +93,9 @@ class GeneSpace(keras.Model):
         hubs = ops.mean(ops.square(own_units - wanted)) / self.variances[1]
         self.similarity_loss.update_state(unexplained)
         self.radius_loss.update_state(hubs)
-        return unexplained + _RADIUS_WEIGHT * hubs
+        total = unexplained + _RADIUS_WEIGHT * hubs
+        self.total_loss.update_state(total)
+        return total
 
     def get_config(self) -> dict:
         """What :meth:`from_config` needs."""

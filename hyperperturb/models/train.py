@@ -152,6 +152,9 @@ def train_model(
     run.begin()
     try:
         model = _train(run, effects, networks, cells, settings)
+    except KeyboardInterrupt:
+        run.cancelled()
+        raise
     except BaseException as error:
         run.fail(str(error) or type(error).__name__)
         raise
