@@ -288,7 +288,7 @@ def _train(
         seed=settings.seed,
         callbacks=[_Epochs(run, "genes", lambda model: float(model.curvature), (_UNIVERSE, _GENES))],
     )
-    points, curvature = np.array(space.points.embeddings), float(space.curvature)
+    points, curvature = space.points.embeddings.numpy(), float(space.curvature)
     kernels = _kernels(universe, points, curvature, targets)
 
     report = _stage(run, "scores", _GENES, _SCORES)
@@ -489,9 +489,9 @@ def _cell_arrays(fitted: FittedHeads) -> CellHeadArrays:
         tangent_bias=tangent[1],
         value_kernel=value[0],
         value_bias=value[1],
-        offset=(np.array(heads.offset) + gain * np.array(heads.evidence_bias)) / temperature,
-        evidence_kernel=gain * np.array(heads.evidence_kernel) / temperature,
-        perturbation_points=np.array(heads.perturbation_points),
+        offset=(heads.offset.numpy() + gain * heads.evidence_bias.numpy()) / temperature,
+        evidence_kernel=gain * heads.evidence_kernel.numpy() / temperature,
+        perturbation_points=heads.perturbation_points.numpy(),
     )
 
 
