@@ -166,7 +166,7 @@ def ask_label(inference: HyperPerturbInference, label: str, goal: str, progress:
         columns = np.array([position[gene] for gene in inference.response_genes])
         progress(0.2, f"reading {count(len(rows))} cells")
         expression = screen_values(screen, rows, columns)
-        names = np.asarray(screen.cell_names)[rows].astype(str)
+        names = np.asarray(screen.cell_names())[rows].astype(str)
     what = f"the cells labelled {plain(label)}"
     return _ask(inference, expression, names, len(found), _title(goal, what), label, goal, progress)
 
@@ -213,7 +213,7 @@ def _take(screen: Screen, rows: np.ndarray, progress: Progress) -> AnnData:
         if len(wanted):
             parts.append(block[wanted])
         progress(0.1 + 0.7 * where.stop / max(screen.n_cells, 1), "collecting the cells")
-    names = np.asarray(screen.cell_names)[rows].astype(str)
+    names = np.asarray(screen.cell_names())[rows].astype(str)
     return AnnData(
         sp.vstack(parts).tocsr(), obs=pd.DataFrame(index=names), var=pd.DataFrame(index=list(screen.genes))
     )

@@ -110,7 +110,7 @@ def _predicted(inference: HyperPerturbInference, gene: str) -> None:
         prediction = inference.predict_effects([gene])
     except ValueError as error:
         with st.container(key="refused_card"):
-            st.markdown(f"**No prediction.** {refusal_reason(error)}")
+            st.markdown(refusal_reason(error))
         return
     st.markdown("**Predicted effect**, ten largest", help=GLOSSARY["effect"])
     st.plotly_chart(ranked_bars(prediction.table, n=10), key="card_bars", config={"displayModeBar": False})

@@ -39,14 +39,14 @@ def not_ahead(inference: HyperPerturbInference) -> None:
 
 
 def refusal_reason(error: Exception) -> str:
-    """The sentence of a refusal, as Markdown."""
-    return plain(error if isinstance(error, HyperPerturbError) else "The model cannot answer for this gene.")
+    """The sentence of a refusal, as Markdown; what could be asked instead stands in buttons beside it."""
+    return plain(getattr(error, "message", "") or "The model cannot answer for this gene.")
 
 
 def refusal(error: HyperPerturbError, genes: list[str]) -> None:
     """Why there is no number, and the nearest supported genes as buttons."""
     with st.container(key="refused", border=True):
-        st.markdown(f"**No prediction.** {refusal_reason(error)}")
+        st.markdown(refusal_reason(error))
         nearest = [str(name) for name in getattr(error, "nearest", ())]
         if nearest:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -96,12 +96,12 @@ def _figures(prediction: EffectPrediction, has_measured: bool) -> None:
     values = [
         ("Strength", number(prediction.strength), GLOSSARY["strength"]),
         (
-            "Up",
+            "Genes up",
             count(int((certain & (table["effect"] > 0)).sum())),
             "Genes predicted up by more than two standard errors.",
         ),
         (
-            "Down",
+            "Genes down",
             count(int((certain & (table["effect"] < 0)).sum())),
             "Genes predicted down by more than two standard errors.",
         ),

@@ -19,8 +19,9 @@ _CSS = """
 .st-key-dataset_list button div, .st-key-run_list button div { justify-content: flex-start; text-align: left; }
 .st-key-dataset_list, .st-key-run_list { gap: 0.25rem; }
 .st-key-refused, .st-key-refused_card {
-  background: repeating-linear-gradient(135deg, transparent 0 7px, rgba(128, 134, 142, 0.13) 7px 9px);
+  background: repeating-linear-gradient(135deg, transparent 0 7px, rgba(128, 134, 142, 0.1) 7px 9px);
 }
+.st-key-gene_card { gap: 0.55rem; }
 .st-key-refused_card { padding: 0.7rem 0.9rem; border-radius: 6px; }
 [data-testid="stMainBlockContainer"] h3 { font-size: 1.35rem; }
 [data-testid="stMainBlockContainer"] h4 { font-size: 1.08rem; padding-top: 0.7rem; }

@@ -28,7 +28,8 @@ GLOSSARY = {
     "support": "How much the data and the network say about a gene. Without support there is no prediction.",
     "baseline": "What a trivial predictor reaches, such as the mean effect of the other perturbations.",
     "run": "One training, with all that is needed to use it, judge it and repeat it.",
-    "strength": "The length of the predicted effect over all response genes.",
+    "strength": "Energy distance between perturbed and control cells that the predicted effect amounts to: twice the "
+    "sum of its squares over the response genes.",
     "mode": "What the intervention does to its target gene.",
     "standard error": "How uncertain the value is: about two thirds of repeats fall within one standard error.",
     "centrality": "How much of the network passes through a gene; hubs have many and strong neighbours.",

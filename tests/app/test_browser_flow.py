@@ -113,7 +113,7 @@ def test_demo_from_first_start_to_a_downloaded_prediction(driver, server):
     driver.see("Effect against certainty")
 
     driver.page.goto(f"{driver.server.url}/predict?run={run}&genes=NOTAGENE")
-    driver.see("No prediction.")
+    driver.see("No prediction for")
     driver.page.get_by_text("Ask instead about").wait_for()
     driver.no_traceback()
 
