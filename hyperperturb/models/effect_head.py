@@ -97,6 +97,9 @@ class GeneKernels:
             if matrix is None:
                 out.append(np.zeros((len(a), len(b))))
                 continue
+            if not known.any():
+                out.append(same.astype(np.float64))
+                continue
             block = np.asarray(matrix[np.ix_(np.maximum(rows, 0), np.maximum(columns, 0))], dtype=np.float64)
             out.append(np.where(known, block, same.astype(np.float64)))
         return out[0], out[1]
