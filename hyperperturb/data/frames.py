@@ -18,6 +18,7 @@ from hyperperturb.errors import HyperPerturbError
 
 Kind = Literal["categorical", "string", "boolean", "integer", "float", "other"]
 
+_MOST_NAMES = 50_000_000
 _STRING_ROWS = 65_536  # rows of text read at a time: two million labels never stand in memory as objects
 
 
@@ -58,6 +59,8 @@ class Frame(Protocol):
     columns: tuple[str, ...]
 
     def kind(self, column: str) -> Kind: ...
+
+    def n_rows(self, column: str | None = None) -> int: ...
 
     def labels(self, column: str) -> Labels: ...
 
@@ -163,6 +166,13 @@ class H5Frame:
             return "categorical"
         return _dtype_kind(node.dtype) if node.ndim == 1 else "other"
 
+    def n_rows(self, column: str | None = None) -> int:
+        """Count the rows a column declares (the row names for None), without reading it."""
+        node = self.group[column or self.index_name]
+        if isinstance(node, h5py.Group):
+            node = node["codes"] if "codes" in node else node["values"]
+        return int(node.shape[0])
+
     def labels(self, column: str) -> Labels:
         """Read one column as labels."""
         node = self.group[column]
@@ -220,6 +230,10 @@ class H5CompoundFrame:
             "categorical" if self._categories(column) is not None else _dtype_kind(self.dataset.dtype[column])
         )
 
+    def n_rows(self, column: str | None = None) -> int:
+        """Count the rows."""
+        return int(self.dataset.shape[0])
+
     def labels(self, column: str) -> Labels:
         """Read one column as labels."""
         categories = self._categories(column)
@@ -259,6 +273,10 @@ class PandasFrame:
             return "boolean" if str(dtype) == "boolean" else "string"
         numpy_dtype = getattr(dtype, "numpy_dtype", dtype)
         return _dtype_kind(numpy_dtype) if isinstance(numpy_dtype, np.dtype) else "other"
+
+    def n_rows(self, column: str | None = None) -> int:
+        """Count the rows."""
+        return len(self.frame)
 
     def labels(self, column: str) -> Labels:
         """Read one column as labels."""
@@ -334,4 +352,8 @@ def _name(value: Any) -> str:
 def _all_text(node: h5py.Dataset | h5py.Group) -> np.ndarray:
     if isinstance(node, h5py.Group):  # nullable-string-array
         node = node["values"]
+    if node.shape[0] > _MOST_NAMES:  # a damaged file may declare any length
+        raise HyperPerturbError(
+            f"'{node.name}' declares {node.shape[0]:,} names.", hint="Copy or download the file again."
+        )
     return np.array([_name(value) for value in node[:].tolist()], dtype=object)

@@ -166,7 +166,7 @@ def short_list(names: list[str] | tuple[str, ...] | np.ndarray, most: int = 5) -
     >>> short_list(["A", "B", "C"], most=2)
     'A, B and 1 more'
     """
-    names = [str(name) for name in names]
+    names = [name if len(name) <= 60 else name[:57] + "..." for name in map(str, names)]
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {len(names) - most:,} more"

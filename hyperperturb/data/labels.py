@@ -94,6 +94,7 @@ _GUIDE_NUMBER = re.compile(
     r"|[PS][12](?:[PS][12])*"  # P1P2: promoters, as Replogle names transcripts
     r"|ENS[A-Z]*[GT]\d{6,}(?:\.\d+)?)$"  # an Ensembl id beside its symbol
 )
+_LONG = 1_000  # characters; no label that a person gave is longer, and patterns need not look at it
 _STRONG = re.compile(r"\s*[+,|;&/]\s*")
 
 
@@ -171,6 +172,8 @@ def control_stem(label: str) -> str | None:
     ('Non-Targeting', 'NT', 'ctrl', None)
     """
     label = label.strip()
+    if len(label) > _LONG:
+        return None
     if normalise_label(label) in _RANK:
         return label
     for stem, _ in guide_stems(label):
@@ -235,7 +238,7 @@ def parse_targets(label: str, *, control: str, known_genes: Collection[str] | No
     known = known_genes if known_genes is not None else frozenset()
     if not label or label == control:
         return ()
-    if label in known:
+    if label in known or len(label) > _LONG:
         return (label,)
     if is_unassigned(label) or control_stem(label) is not None:
         return ()

@@ -118,6 +118,11 @@ class Screen:
     def cell_names(self) -> np.ndarray:
         """Read the names of the cells, objects of type str."""
         with reading(self.path, "the cell names"):
+            if self.obs.n_rows() != self.n_cells:
+                raise HyperPerturbError(
+                    f"{self.name} names {self.obs.n_rows():,} cells, but its matrix has {self.n_cells:,}.",
+                    hint="Write the file anew with anndata's write_h5ad.",
+                )
             return self.obs.index()
 
     def label_codes(self, column: str) -> Labels:
@@ -144,11 +149,16 @@ class Screen:
                 f"{self.name} has no obs column '{column}'.", hint=f"Its columns are: {listed or 'none'}."
             )
         with reading(self.path, f"obs column '{column}'"):
+            n_rows = self.obs.n_rows(column)  # before reading: a damaged file may declare any length
+            if n_rows != self.n_cells:
+                raise HyperPerturbError(
+                    f"Column '{column}' of {self.name} has {n_rows:,} rows, but the matrix has {self.n_cells:,} cells.",
+                    hint="Write the file anew with anndata's write_h5ad.",
+                )
             labels = self.obs.labels(column)
         if labels.codes.shape != (self.n_cells,):
             raise HyperPerturbError(
-                f"Column '{column}' of {self.name} has {labels.codes.shape[0]:,} rows, but the matrix has "
-                f"{self.n_cells:,} cells.",
+                f"Column '{column}' of {self.name} is not one value a cell.",
                 hint="Write the file anew with anndata's write_h5ad.",
             )
         return labels
@@ -358,16 +368,13 @@ def _choose(
             chosen = (key, matrix, var, values)
             break
     key, matrix, var, values = chosen or first  # type: ignore[misc]
-    names = (
-        read_gene_names(var)
-        if var is not None
-        else GeneNames(tuple(f"gene {i}" for i in range(matrix.shape[1])))
-    )
-    if len(names.genes) != matrix.shape[1]:
+    n_rows = var.n_rows() if var is not None else matrix.shape[1]
+    if n_rows != matrix.shape[1]:
         raise HyperPerturbError(
-            f"The matrix of {name} has {matrix.shape[1]:,} genes, but its var table has {len(names.genes):,} rows.",
+            f"The matrix of {name} has {matrix.shape[1]:,} genes, but its var table has {n_rows:,} rows.",
             hint="Write the file anew with anndata's write_h5ad.",
         )
+    names = read_gene_names(var) if var is not None else GeneNames(tuple(f"gene {i}" for i in range(n_rows)))
     screen = Screen(
         path=path,
         obs=obs,

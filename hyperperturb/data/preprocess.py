@@ -17,6 +17,7 @@ from hyperperturb.data.cells import draw_cells, find_neighbours
 from hyperperturb.data.controls import propose_control
 from hyperperturb.data.frames import Labels, PandasFrame
 from hyperperturb.data.genes import short_list
+from hyperperturb.data.h5ad import reading
 from hyperperturb.data.labels import control_codes, parse_targets
 from hyperperturb.data.matrix import memory_matrix
 from hyperperturb.data.opening import PROCESSED, Screen, is_anndata, open_screen
@@ -188,7 +189,8 @@ def _obs(source: Any, screen: Screen, cells: np.ndarray) -> pd.DataFrame:
 
     node = screen.file["obs"]
     if "encoding-type" in node.attrs and "__categories" not in node:
-        frame = read_elem(node)
+        with reading(screen.path, "obs"):
+            frame = read_elem(node)
         if isinstance(frame, pd.DataFrame):
             return frame.iloc[cells].copy()
     frame = pd.DataFrame(index=screen.cell_names()[cells])  # layouts of older versions

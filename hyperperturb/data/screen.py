@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 MAX_LABELS = 20_000
+_MAX_LENGTH = 1_000  # characters
 _MAX_NUMBERS = 50  # a column of whole numbers with more different values holds measurements, not labels
 _BATCH_COLUMNS = (
     "batch",
@@ -223,6 +224,8 @@ def count_labels(screen: Screen) -> tuple[dict[str, dict[str, int]], dict[str, d
             continue
         labels = screen.label_codes(column)
         found = labels.counts()
+        if any(len(label) > _MAX_LENGTH for label in found):
+            continue  # sentences or sequences, not labels
         n_limit = _MAX_NUMBERS if kind == "integer" else MAX_LABELS
         if not found or len(found) > n_limit or (len(found) == screen.n_cells > 20):
             continue
