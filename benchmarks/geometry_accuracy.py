@@ -95,6 +95,33 @@ def measure(dtype: str, model: str, repeats: int, as_input: Any) -> dict[tuple[s
     return worst
 
 
+def gram_table() -> None:
+    """Print the error of all-pairs distances for near points, as a share of the true distance."""
+    separations = (1e-1, 1e-3, 1e-5, 1e-7)
+    print("\n| `pairwise_dist`, 16-d, c = 1 | " + " | ".join(f"apart {s:g}" for s in separations) + " |")
+    print("|---" * (1 + len(separations)) + "|")
+    rng = np.random.default_rng(0)
+    for dtype in ("float64", "float32"):
+        for model in ("ball", "hyperboloid"):
+            cells = []
+            for separation in separations:
+                ball, x = (
+                    PoincareBall(1.0),
+                    PoincareBall(1.0).random(200, 16, seed=0, scale=0.5, dtype="float64"),
+                )
+                direction = rng.standard_normal(x.shape)
+                step = direction * (separation / ball.norm(x, direction, keepdims=True))
+                x, y = x.astype(dtype), ball.expmap(x, step).astype(dtype)
+                space: Any = ball
+                if model == "hyperboloid":
+                    space, x, y = Lorentz(1.0), ball.to_lorentz(x), ball.to_lorentz(y)
+                true = space.dist(x.astype("float64"), y.astype("float64"))
+                seen = true > 0
+                error = np.abs(np.diag(space.pairwise_dist(x, y)) - true)[seen] / true[seen]
+                cells.append(f"{error.max():.0e}")
+            print(f"| {model}, {dtype} | " + " | ".join(cells) + " |")
+
+
 def machine() -> str:
     """Return one line on when, where and with what this was measured."""
     model = platform.processor() or platform.machine()
@@ -136,6 +163,7 @@ def main() -> None:
             for operation in OPERATIONS:
                 cells = [f"{worst[operation, b]:.0e}" if (operation, b) in worst else "–" for b in BANDS]
                 print(f"| {model} | {dtype} | {operation} | " + " | ".join(cells) + " |")
+    gram_table()
 
 
 if __name__ == "__main__":
