@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.covariance import ledoit_wolf
 
@@ -62,7 +62,8 @@ def fit_cell_heads(
 ) -> FittedHeads:
     """Learn to name the perturbation of a cell, and its strength, from the cell's shift from control.
 
-    Half of the held-out cells stop the training and set the temperature, the other half give the scores.
+    Half of the held-out cells stop the training and set temperature and evidence weight, the other half give the
+    scores.
 
     Parameters
     ----------
@@ -117,8 +118,13 @@ def fit_cell_heads(
         callbacks=[best, *callbacks],
     )
     best.restore(heads)
-    logits = _logits(heads, shift[tune])
-    heads.temperature.assign(_best_temperature(logits, label[tune]))
+    kernel, bias = heads.evidence_kernel.numpy(), heads.evidence_bias.numpy()
+    for weight, value in zip(
+        (heads.temperature, heads.evidence_weight),
+        _combine(_logits(heads, shift[tune]), shift[tune] @ kernel + bias, label[tune]),
+        strict=True,
+    ):
+        weight.assign(value)
     scores = _scores(_logits(heads, shift[test]), label[test])
     nearest = 2.0 * shift[test] @ centroid.T - np.sum(centroid**2, axis=1)
     frequent = np.tile(np.bincount(label[train], minlength=len(targets)).astype(float), (len(test), 1))
@@ -153,15 +159,21 @@ def _logits(heads: CellHeads, shift: np.ndarray) -> np.ndarray:
     return np.asarray(heads.predict(shift, batch_size=4096, verbose=0)["policy"], dtype=np.float64)
 
 
-def _best_temperature(logits: np.ndarray, label: np.ndarray) -> float:
-    """Guo et al. 2017: the one number that makes the probabilities honest, by likelihood on held-out cells."""
+def _combine(logits: np.ndarray, evidence: np.ndarray, label: np.ndarray) -> tuple[float, float]:
+    """Temperature of the logits and weight of the evidence that make held-out cells most likely.
+
+    Temperature scaling (Guo et al. 2017) with one more term.
+    """
     rows = np.arange(len(label))
-    found = minimize_scalar(
-        lambda log_t: -float(np.mean(log_softmax(logits / np.exp(log_t), axis=1)[rows, label])),
-        bounds=(-3.0, 3.0),
-        method="bounded",
+
+    def surprise(theta: np.ndarray) -> float:
+        combined = np.exp(theta[0]) * logits + np.exp(theta[1]) * evidence
+        return -float(np.mean(log_softmax(combined, axis=1)[rows, label]))
+
+    found = minimize(
+        surprise, np.array([0.0, -1.0]), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-5}
     )
-    return float(np.exp(found.x))
+    return float(np.exp(-found.x[0])), float(np.exp(found.x[1]))
 
 
 def _accuracy(scores: np.ndarray, label: np.ndarray) -> dict[str, float]:

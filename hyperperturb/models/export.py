@@ -32,8 +32,8 @@ _CELL_ARRAYS = (
 class CellHeadArrays:
     """The cell heads without Keras; shapes as in :class:`hyperperturb.models.model.CellHeads`.
 
-    ``scale`` multiplies distances and holds sharpness, curvature and temperature; gain, bias and temperature are
-    multiplied into ``offset`` and ``evidence_kernel``.
+    ``scale`` multiplies distances and holds sharpness, curvature and temperature; ``offset`` and
+    ``evidence_kernel`` hold the evidence's bias and weight.
     """
 
     genes: tuple[str, ...]

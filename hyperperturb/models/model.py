@@ -84,9 +84,9 @@ class CellHeads(keras.Model):
     """Policy and value heads: which perturbation a cell's shift from control speaks of, and how strongly.
 
     The encoder maps a shift to a tangent vector at the origin and on to a point of the ball. The policy scores each
-    perturbation by the negative distance to its point plus the evidence of linear discriminant analysis (Fisher's,
-    with a shrunken within-perturbation covariance; fixed weights, one learned gain); the value is the strength (square
-    root of the energy distance).
+    perturbation by the negative distance to its point. Once that is trained, the evidence of Fisher's linear
+    discriminants (shrunken within-perturbation covariance) is added; its weight and the temperature come from held-out cells, because
+    the discriminants know the training cells by heart. The value is the strength (square root of the energy distance).
 
     Parameters
     ----------
@@ -130,9 +130,11 @@ class CellHeads(keras.Model):
         self.tangent = keras.layers.Dense(dim, name="tangent")
         self.value = keras.layers.Dense(1, activation="softplus", name="value")
         self.sharpness = self.add_weight(
-            name="sharpness", shape=(), initializer=keras.initializers.Constant(-2.0)
+            name="sharpness", shape=(), initializer=keras.initializers.Constant(1.0)
         )
-        self.gain = self.add_weight(name="gain", shape=(), initializer="ones")
+        self.evidence_weight = self.add_weight(
+            name="evidence_weight", shape=(), initializer="zeros", trainable=False
+        )
         self.evidence_kernel = self.add_weight(
             name="evidence_kernel", shape=(n_inputs, n_perturbations), initializer="zeros", trainable=False
         )
@@ -156,7 +158,7 @@ class CellHeads(keras.Model):
         distance = poincare.pairwise_dist(point, self.perturbation_points, c=1.0)
         scale = ops.softplus(self.sharpness) / np.sqrt(self.curvature)
         evidence = ops.matmul(shift, self.evidence_kernel) + self.evidence_bias
-        logits = (self.offset + self.gain * evidence - scale * distance) / self.temperature
+        logits = (self.offset - scale * distance) / self.temperature + self.evidence_weight * evidence
         return {"policy": logits, "value": ops.squeeze(self.value(hidden), -1)}
 
     def get_config(self) -> dict:

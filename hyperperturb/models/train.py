@@ -475,7 +475,7 @@ def _metrics(
 
 def _cell_arrays(fitted: FittedHeads) -> CellHeadArrays:
     heads = fitted.heads
-    temperature, gain = float(heads.temperature), float(heads.gain)
+    temperature, weight = float(heads.temperature), float(heads.evidence_weight)
     sharpness = float(keras.ops.softplus(heads.sharpness))
     hidden, tangent, value = (layer.get_weights() for layer in (heads.hidden, heads.tangent, heads.value))
     return CellHeadArrays(
@@ -489,8 +489,8 @@ def _cell_arrays(fitted: FittedHeads) -> CellHeadArrays:
         tangent_bias=tangent[1],
         value_kernel=value[0],
         value_bias=value[1],
-        offset=(heads.offset.numpy() + gain * heads.evidence_bias.numpy()) / temperature,
-        evidence_kernel=gain * heads.evidence_kernel.numpy() / temperature,
+        offset=heads.offset.numpy() / temperature + weight * heads.evidence_bias.numpy(),
+        evidence_kernel=weight * heads.evidence_kernel.numpy(),
         perturbation_points=heads.perturbation_points.numpy(),
     )
 
