@@ -177,6 +177,7 @@ def centralities(adjacency: sparse.csr_array, *, seed: int = 0) -> pd.DataFrame:
         number) and ``community`` (Louvain; numbered by size from 0).
     """
     import random
+    import warnings
 
     import igraph
 
@@ -184,9 +185,14 @@ def centralities(adjacency: sparse.csr_array, *, seed: int = 0) -> pd.DataFrame:
     graph = igraph.Graph(n=adjacency.shape[0], edges=np.column_stack([upper.row, upper.col]).tolist())
     weights = upper.data.astype(float).tolist()
     state = random.getstate()
-    random.seed(seed)  # igraph draws from Python's generator
+    random.seed(seed)  # igraph draws from Python's generator, for start vectors too
     try:
         membership = np.array(graph.community_multilevel(weights=weights).membership)
+        pagerank = np.array(graph.pagerank(weights=weights))
+        with warnings.catch_warnings():
+            # Outside the largest component the leading eigenvector is zero, which is as it should be.
+            warnings.filterwarnings("ignore", "Some eigenvector centralities are nearly zero", RuntimeWarning)
+            eigenvector = np.array(graph.eigenvector_centrality(weights=weights))
     finally:
         random.setstate(state)
     by_size = pd.Series(membership).value_counts(sort=True, ascending=False).index
@@ -197,8 +203,8 @@ def centralities(adjacency: sparse.csr_array, *, seed: int = 0) -> pd.DataFrame:
         {
             "degree": np.array(graph.degree(), dtype=np.int64),
             "strength": np.asarray(adjacency.sum(axis=1)).ravel().astype(float),
-            "pagerank": np.array(graph.pagerank(weights=weights)),
-            "eigenvector": np.array(graph.eigenvector_centrality(weights=weights)),
+            "pagerank": pagerank,
+            "eigenvector": eigenvector,
             "betweenness": paths / pairs,
             "core": np.array(graph.coreness(), dtype=np.int64),
             "community": np.array([rank[m] for m in membership], dtype=np.int64),
