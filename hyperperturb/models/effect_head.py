@@ -20,8 +20,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
 
 from hyperperturb.errors import HyperPerturbError
 
@@ -399,6 +397,10 @@ def _search(
     seed: int,
 ) -> KernelParameters:
     """Minimise the leave-one-gene-out error over log variances and the combination factor."""
+    # Imported here: they take a second, and answering questions needs neither.
+    from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
+
     if len(Y) > _MAX_PERTURBATIONS_IN_SEARCH:
         keep = np.random.default_rng(seed).choice(len(Y), _MAX_PERTURBATIONS_IN_SEARCH, replace=False)
         targets, Y, noise = [targets[i] for i in keep], Y[keep], noise[keep]

@@ -85,8 +85,9 @@ class CellHeads(keras.Model):
 
     The encoder maps a shift to a tangent vector at the origin and on to a point of the ball. The policy scores each
     perturbation by the negative distance to its point. Once that is trained, the evidence of Fisher's linear
-    discriminants (shrunken within-perturbation covariance) is added; its weight and the temperature come from held-out cells, because
-    the discriminants know the training cells by heart. The value is the strength (square root of the energy distance).
+    discriminants (shrunken within-perturbation covariance) is added; its weight and the temperature come from
+    held-out cells, because the discriminants know the training cells by heart. The value is the strength (square root
+    of the energy distance).
 
     Parameters
     ----------
