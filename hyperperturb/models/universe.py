@@ -191,7 +191,7 @@ def centralities(adjacency: sparse.csr_array, *, seed: int = 0) -> pd.DataFrame:
         pagerank = np.array(graph.pagerank(weights=weights))
         with warnings.catch_warnings():
             # Outside the largest component the leading eigenvector is zero, which is as it should be.
-            warnings.filterwarnings("ignore", "Some eigenvector centralities are nearly zero", RuntimeWarning)
+            warnings.filterwarnings("ignore", ".*igenvector centralit", RuntimeWarning)
             eigenvector = np.array(graph.eigenvector_centrality(weights=weights))
     finally:
         random.setstate(state)
