@@ -138,7 +138,7 @@ def _table(prediction: EffectPrediction) -> None:
         },
     )
     st.download_button(
-        "Download as CSV",
+        "Download the prediction",
         data=lambda: table.to_csv(index=False).encode(),
         file_name=f"effects-{'_'.join(prediction.targets)}.csv",
         mime="text/csv",

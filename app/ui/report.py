@@ -51,7 +51,8 @@ def show(run: RunDirectory) -> None:
 def _methods(methods: pd.DataFrame) -> None:
     from hyperperturb.plots.evaluation import method_scores
 
-    st.plotly_chart(method_scores(methods, model=str(methods["name"].iloc[0])), key="method_scores")
+    with st.container(key="scores"):  # three panels need a width; on a phone they are scrolled
+        st.plotly_chart(method_scores(methods, model=str(methods["name"].iloc[0])), key="method_scores")
     if {"error_low", "error_high"} <= set(methods):
         methods = methods.assign(
             error_interval=[

@@ -38,6 +38,8 @@ _CSS = """
 [data-testid="stMetricValue"] { font-size: 1.7rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
 @media (max-width: 640px) {
+  .st-key-scores { overflow-x: auto; }
+  .st-key-scores > div { min-width: 600px; }
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.6rem; }
 }
