@@ -1,8 +1,8 @@
 """What the hot path costs: ``pairwise_dist`` beside what it replaces, and one step of RiemannianAdam beside Adam.
 
 ``broadcast`` is ``dist`` on an (n, m, d) temporary; ``float32 Gram`` is the same matrix product formed in float32,
-which is wrong for near points (see ``docs/geometry.md``). Shortest of N calls in milliseconds (other work on the machine
-only adds), float32, 16 dimensions, forwards and forwards with the gradient, as a TensorFlow graph and compiled by XLA.
+which is wrong for near points (see ``docs/geometry.md``). Shortest of N calls in milliseconds (other work
+only adds to it), float32, 16 dimensions, forwards and with the gradient, as a TensorFlow graph and compiled by XLA.
 
 Run: ``python benchmarks/geometry_speed.py [--repeats N]``
 """
