@@ -168,8 +168,9 @@ class EffectHead:
         (T, T): what the training perturbations take off the prior variance.
     scale
         (R,): signal variance of every response gene, in squared effect units.
-    own_slope, own_level
-        What a perturbation does to its own target: ``own_slope`` times the target's control level (R,).
+    own_slope, own_level, own_error
+        What a perturbation does to its own target: ``own_slope`` times the target's control level (R,), give or take
+        ``own_error`` (natural-log units).
     """
 
     parameters: KernelParameters
@@ -180,6 +181,7 @@ class EffectHead:
     precision: np.ndarray
     scale: np.ndarray
     own_slope: float
+    own_error: float
     own_level: np.ndarray
 
     @classmethod
@@ -229,7 +231,7 @@ class EffectHead:
                 hint="Bring a screen with more perturbations, or exclude fewer.",
             )
         own_rows, own_columns = _own_entries(targets, response_genes)
-        slope, level = _own_response(Y, own_rows, own_columns, control_mean)
+        slope, own_error, level = _own_response(Y, own_rows, own_columns, control_mean)
         Y = _without_own(Y, own_rows, own_columns)
         mean_square = float(np.mean(Y**2))
         if not np.isfinite(mean_square) or mean_square == 0:
@@ -259,6 +261,7 @@ class EffectHead:
             precision=A.T @ cho_solve(factor, A),
             scale=scale,
             own_slope=slope,
+            own_error=own_error,
             own_level=level,
         )
 
@@ -282,14 +285,15 @@ class EffectHead:
         B = design_matrix(targets, genes, self.parameters.factor)
         cross = B @ gene_kernel(self.kernels, self.parameters, genes, self.target_genes)
         mean = cross @ self.coefficients
-        column = {g: i for i, g in enumerate(self.response_genes)}
-        for row, target in enumerate(targets):
-            for gene in target:
-                if gene in column and self.own_slope != 0 and self.own_level[column[gene]] > 0:
-                    mean[row, column[gene]] = self.own_slope * self.own_level[column[gene]]
+        rows, columns = _own_entries(targets, self.response_genes)
+        known = (self.own_level[columns] > 0) & (self.own_slope != 0)
+        rows, columns = rows[known], columns[known]
+        mean[rows, columns] = self.own_slope * self.own_level[columns]
         if not standard_error:
             return mean, None
-        return mean, np.sqrt(np.outer(self._variance(B, genes), self.scale))
+        error = np.sqrt(np.outer(self._variance(B, genes), self.scale))
+        error[rows, columns] = self.own_error
+        return mean, error
 
     def _variance(self, B: np.ndarray, genes: tuple[str, ...]) -> np.ndarray:
         """Posterior variance of Q sums of genes ``B``, (Q,), relative to ``scale``.
@@ -342,13 +346,14 @@ def _own_entries(
 
 def _own_response(
     Y: np.ndarray, rows: np.ndarray, columns: np.ndarray, control_mean: np.ndarray | None
-) -> tuple[float, np.ndarray]:
-    """Least-squares slope of a target's own change on its control level."""
+) -> tuple[float, float, np.ndarray]:
+    """Least-squares slope of a target's own change on its control level, the residuals' size, and the level."""
     level = np.zeros(Y.shape[1]) if control_mean is None else np.asarray(control_mean, dtype=np.float64)
-    x = level[columns]
+    x, y = level[columns], Y[rows, columns]
     if len(rows) < 2 or not np.any(x > 0):
-        return 0.0, level
-    return float(np.dot(x, Y[rows, columns]) / np.dot(x, x)), level
+        return 0.0, 0.0, level
+    slope = float(np.dot(x, y) / np.dot(x, x))
+    return slope, float(np.sqrt(np.sum((y - slope * x) ** 2) / (len(rows) - 1))), level
 
 
 def _without_own(Y: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -81,6 +81,7 @@ def save_arrays(
         "response_genes": head.response_genes,
         "parameters": asdict(head.parameters),
         "own_slope": head.own_slope,
+        "own_error": head.own_error,
         "cells": None if cells is None else {"genes": cells.genes, "scale": cells.scale},
     }
     arrays = {
@@ -127,6 +128,7 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
             precision=arrays["precision"],
             scale=arrays["scale"],
             own_slope=float(about["own_slope"]),
+            own_error=float(about["own_error"]),
             own_level=arrays["own_level"],
         )
         cells = None
