@@ -1,0 +1,128 @@
+"""Cell heads on made-up cells: they learn, are calibrated, and beat what they are compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+keras = pytest.importorskip("keras")
+
+from hyperperturb.data.effects import Effects  # noqa: E402
+from hyperperturb.manifolds import poincare  # noqa: E402
+from hyperperturb.models.cell_training import (  # noqa: E402
+    _combine,
+    _scores,
+    _split,
+    fit_cell_heads,
+    perturbation_points,
+)
+from hyperperturb.models.cells import Cells  # noqa: E402
+
+P, R, N = 6, 20, 900
+
+
+def made_up() -> tuple[Cells, Effects, np.ndarray]:
+    """Six perturbations whose cells overlap; the last leaves no trace."""
+    rng = np.random.default_rng(0)
+    effect = 0.5 * rng.normal(size=(P, R)).astype(np.float32)
+    effect[-1] = 0.0
+    label = rng.integers(P, size=N)
+    values = (1.0 + effect[label] + rng.normal(size=(N, R))).astype(np.float32)
+    genes = tuple(f"R{i}" for i in range(R))
+    effects = Effects(
+        perturbations=tuple(f"P{i}" for i in range(P)),
+        targets=tuple((f"P{i}",) for i in range(P)),
+        genes=genes,
+        effect=effect,
+        standard_error=np.full(effect.shape, 0.05, dtype=np.float32),
+        n_cells=np.bincount(label),
+        control="control",
+        control_mean=np.ones(R, dtype=np.float32),
+        control_variance=np.ones(R, dtype=np.float32),
+        n_control_cells=100,
+    )
+    return Cells(genes, values, label), effects, label
+
+
+def fit(epochs: int = 8, seed: int = 0):
+    cells, effects, _ = made_up()
+    points = 0.4 * np.random.default_rng(1).uniform(-1, 1, size=(P, 4)).astype(np.float32)
+    return fit_cell_heads(
+        cells,
+        effects,
+        points,
+        curvature=1.3,
+        hidden_dim=16,
+        epochs=epochs,
+        batch_size=64,
+        learning_rate=1e-2,
+        validation_split=0.4,
+        seed=seed,
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return fit()
+
+
+@pytest.mark.slow
+def test_cells_are_named_better_than_by_chance_and_about_as_well_as_can_be(fitted):
+    scores = fitted.scores
+    assert scores["n_test_cells"] == 180
+    assert scores["top1"] > 1.5 * scores["most_frequent_top1"]
+    # Equal spherical noise: the nearest centroid is the best rule there is, but for its own error.
+    assert scores["top1"] > scores["nearest_centroid_top1"] - 0.05
+    assert scores["top5"] >= scores["top1"]
+    assert scores["ece"] < 0.12
+    assert 0.0 < float(fitted.heads.temperature) < 20.0
+
+
+@pytest.mark.slow
+def test_the_value_head_knows_strong_cells_from_weak_ones(fitted):
+    cells, effects, label = made_up()
+    shift = (cells.values - fitted.control_mean) / fitted.control_spread
+    value = fitted.heads.predict(shift, verbose=0, batch_size=1024)["value"]
+    assert (value >= 0).all()
+    strongest = int(np.argmax((effects.effect**2).sum(axis=1)))
+    assert value[label == strongest].mean() > value[label == P - 1].mean()
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_heads(fitted):
+    again = fit()
+    assert again.scores == pytest.approx(fitted.scores, abs=1e-6)
+
+
+def test_training_tuning_and_test_cells_are_apart():
+    parts = _split(np.zeros(103, dtype=int), 0.2, seed=4)
+    together = np.concatenate(parts)
+    assert sorted(together) == list(range(103))
+    assert [len(p) for p in parts] == [82, 10, 11]
+
+
+def test_perturbation_points_are_order_free_midpoints():
+    points = 0.5 * np.random.default_rng(0).uniform(-1, 1, size=(6, 3))
+    a = perturbation_points(points, [[0], [1, 2], [3, 4, 5]])
+    b = perturbation_points(points, [[0], [2, 1], [5, 3, 4]])
+    np.testing.assert_allclose(a, b, atol=1e-6)
+    np.testing.assert_allclose(a[0], points[0], atol=1e-6)
+    apart = [float(poincare.dist(a[1].astype(float), points[i], c=1.0)) for i in (1, 2)]
+    assert apart[0] == pytest.approx(apart[1], abs=1e-5)
+    assert sum(apart) == pytest.approx(float(poincare.dist(points[1], points[2], c=1.0)), abs=1e-5)
+    assert (np.linalg.norm(a, axis=1) < 1).all()
+
+
+def test_temperature_and_weight_make_held_out_cells_likely():
+    """Logits that are twice too sure are cooled by two; evidence that is pure noise gets no weight."""
+    rng = np.random.default_rng(0)
+    honest = rng.normal(scale=2.0, size=(20_000, 5))
+    label = np.array([rng.choice(5, p=p) for p in np.exp(log_softmax(honest, axis=1))])
+    temperature, weight = _combine(2.0 * honest, rng.normal(size=honest.shape), label)
+    assert temperature == pytest.approx(2.0, rel=0.05)
+    assert weight < 0.05
+    sure, right = _scores(2.0 * honest, label), _scores(honest, label)
+    assert right["ece"] < 0.015 < sure["ece"]
+    assert right["top1"] == sure["top1"]
+    assert right["top5"] == 1.0
