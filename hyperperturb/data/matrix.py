@@ -82,10 +82,14 @@ class SparseMatrix:
         )
 
     def ranges(self) -> Iterator[tuple[int, int]]:
-        """Cut the rows (CSR) or columns (CSC) into ranges of about ``BLOCK_VALUES`` stored values."""
+        """Cut the rows (CSR) or columns (CSC) into ranges of at most about ``BLOCK_VALUES`` stored values.
+
+        A dozen or more where there is enough to share, so that reading and computing overlap from early on.
+        """
+        target = min(BLOCK_VALUES, max(self.nnz // 12, 1 << 20))
         start = 0
         while start < self.n_major:
-            stop = int(np.searchsorted(self.indptr, self.indptr[start] + BLOCK_VALUES, side="right")) - 1
+            stop = int(np.searchsorted(self.indptr, self.indptr[start] + target, side="right")) - 1
             stop = min(max(stop, start + 1), self.n_major)
             yield start, stop
             start = stop
