@@ -33,9 +33,13 @@ def click_gene(driver, gene: str) -> None:
     """Press the gene's point in the disk."""
     canvas = driver.page.locator("canvas.view")
     canvas.wait_for()
-    driver.page.wait_for_function("Number(document.querySelector('canvas.view')?.dataset.frames) > 0")
-    driver.settle()
     canvas.scroll_into_view_if_needed()
+    frames = None
+    while (
+        now := canvas.evaluate("canvas => canvas.dataset.frames")
+    ) is None or now != frames:  # until it is at rest
+        frames = now
+        driver.page.wait_for_timeout(300)
     x, y = canvas.evaluate("(canvas, gene) => canvas.__positions(gene)", gene)
     box = canvas.bounding_box()
     driver.page.mouse.click(box["x"] + x, box["y"] + y)
