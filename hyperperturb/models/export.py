@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -107,7 +109,8 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
         When the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because np.load leaves a damaged file open.
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(str(arrays["about"]))
         points, curvature = arrays["points"], float(about["curvature"])
@@ -138,7 +141,7 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
                 scale=float(about["cells"]["scale"]),
                 **{name: arrays[f"cells_{name}"] for name in _CELL_ARRAYS},
             )
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, EOFError, KeyError, ValueError, TypeError, BadZipFile, zlib.error) as error:
         raise HyperPerturbError(
             f"The run's file '{path}' is missing or damaged ({error}).", hint="Train the run anew."
         ) from error

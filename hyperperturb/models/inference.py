@@ -117,9 +117,18 @@ class HyperPerturbInference:
         self.config = self.run.config
         self.metrics: dict[str, Any] = self.run.metrics()
         self._points, self.curvature, self._head, self._cells = load_arrays(self.run.file("arrays.npz"))
-        self.genes = pd.read_parquet(self.run.file("genes.parquet"))
+        self.genes = self._read_genes()
         self.response_genes: tuple[str, ...] = self._head.response_genes
         self._row = {g: i for i, g in enumerate(self.genes["gene"])}
+
+    def _read_genes(self) -> pd.DataFrame:
+        path = self.run.file("genes.parquet")
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:  # pyarrow's errors are kinds of these
+            raise HyperPerturbError(
+                f"The run's file '{path}' is damaged ({error}).", hint="Train the run anew."
+            ) from error
 
     @cached_property
     def effects(self) -> Effects:
