@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
@@ -126,6 +127,35 @@ def test_demo_from_first_start_to_a_downloaded_prediction(driver, server):
     assert not re.search(r"tensorflow|keras", server.maps(), re.IGNORECASE)
 
 
+@pytest.fixture
+def demo_run(server) -> Path:
+    """A trained run on the demo: the one from the browser above, or one made here when that test did not run."""
+    from hyperperturb.models.settings import PRESETS
+    from hyperperturb.runs.config import RunConfig
+    from hyperperturb.runs.datasets import add_demo, confirm_controls
+    from hyperperturb.runs.directory import RunDirectory, list_runs
+    from hyperperturb.runs.launcher import LocalLauncher
+    from hyperperturb.runs.workspace import Workspace
+
+    workspace = Workspace(server.home)
+    for run in list_runs(workspace.runs_dir):
+        if run.usable and run.config.dataset == "demo":
+            return run.path
+    dataset = add_demo(workspace)
+    if not dataset.confirmed:
+        dataset = confirm_controls(
+            workspace, "demo", column="perturbation", control="non-targeting", mode="knockdown"
+        )
+    config = RunConfig.for_dataset(dataset, networks=dataset.networks, settings=PRESETS["quick"])
+    run = RunDirectory.create(workspace.runs_dir, config)
+    LocalLauncher().submit(run)
+    deadline = time.monotonic() + 300
+    while not run.status.done and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert run.usable, run.status
+    return run.path
+
+
 def demo_hub(run: Path) -> str:
     """The gene with the most links in a run."""
     import pandas as pd
@@ -134,9 +164,8 @@ def demo_hub(run: Path) -> str:
     return str(genes.loc[genes["degree"].idxmax(), "gene"])
 
 
-def test_search_card_and_disk_show_the_same_gene(driver, server):
-    run = next((server.home / "models" / "saved").glob("hyperperturb-*"))
-    driver.open(f"disk?run={run.name}")
+def test_search_card_and_disk_show_the_same_gene(driver, demo_run):
+    driver.open(f"disk?run={demo_run.name}")
     driver.see("Choose a gene")
     driver.page.get_by_role("combobox", name="Find a gene").click()
     driver.page.keyboard.type("REG002")
@@ -152,9 +181,8 @@ def test_search_card_and_disk_show_the_same_gene(driver, server):
     driver.no_traceback()
 
 
-def test_cells_of_a_label_are_explained(driver, server):
-    run = next((server.home / "models" / "saved").glob("hyperperturb-*"))
-    driver.open(f"predict?run={run.name}&view=cells")
+def test_cells_of_a_label_are_explained(driver, demo_run):
+    driver.open(f"predict?run={demo_run.name}&view=cells")
     assert driver.heading() == "What was done to these cells?"
     driver.press("Rank perturbations")
     driver.see("What explains the cells", seconds=60)
@@ -164,7 +192,7 @@ def test_cells_of_a_label_are_explained(driver, server):
     driver.no_traceback()
 
 
-def test_a_training_can_be_cancelled(driver, server):
+def test_a_training_can_be_cancelled(driver, demo_run, server):
     driver.open("train?dataset=demo")
     driver.see("Start training")
     driver.press("Start training")
