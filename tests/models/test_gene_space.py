@@ -201,3 +201,26 @@ def test_fit_quality_is_the_correlation_over_pairs(similarity):
     upper = np.triu_indices(60, 1)
     want = np.corrcoef(np.exp(-distance)[upper], similarity[upper])[0, 1]
     assert fit_quality(points, 0.7, similarity) == pytest.approx(want, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_hubs_of_the_demo_network_are_in_the_middle_with_the_quick_preset():
+    from hyperperturb.data.simulate import simulate_screen
+    from hyperperturb.models.settings import PRESETS
+
+    network = simulate_screen(n_cells=1200).network
+    degree = np.diff(network.adjacency.indptr)
+    similarity = diffusion_similarity(network.adjacency)
+    quick = PRESETS["quick"]
+    space = place(
+        similarity,
+        (rankdata(degree) - 1) / (len(degree) - 1),
+        dim=quick.embedding_dim,
+        epochs=quick.epochs,
+        learning_rate=quick.point_learning_rate,
+    )
+    points = space.points.embeddings.numpy()
+    connected = degree > 0
+    rho = spearmanr(np.linalg.norm(points, axis=1)[connected], degree[connected]).statistic
+    assert rho <= -0.8
+    assert fit_quality(points, float(space.curvature), similarity) > 0.8
