@@ -47,7 +47,7 @@ def log_normalise(block: sparse.csr_matrix) -> sparse.csr_matrix:
 
     Examples
     --------
-    >>> log_normalise(sparse.csr_matrix([[1.0, 1.0]])).toarray().round(3).tolist()
+    >>> log_normalise(sparse.csr_matrix([[1.0, 1.0]])).toarray().astype(float).round(3).tolist()
     [[8.517, 8.517]]
     """
     total = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
