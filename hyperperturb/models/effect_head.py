@@ -28,8 +28,8 @@ from hyperperturb.errors import HyperPerturbError
 _START = {"mean": -1.5, "diffusion": -0.7, "hyperbolic": -0.7, "own": -2.0, "noise": -1.5}
 _START_FACTOR = 0.9
 _PULL = 0.002
-# The parameters are six numbers: a thousand perturbations determine them as well as ten thousand would.
-_MAX_PERTURBATIONS_IN_SEARCH = 1000
+# The parameters are six numbers: three hundred perturbations determine them well, and each look costs their cube.
+_MAX_PERTURBATIONS_IN_SEARCH = 300
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class EffectHead:
         parameters
             Skip the search and use these.
         seed
-            Of the subset the search uses when there are more than a thousand perturbations.
+            Of the subset the search uses when there are more than three hundred perturbations.
 
         Raises
         ------

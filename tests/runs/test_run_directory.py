@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -155,25 +154,21 @@ def test_many_stage_reports_in_a_moment_write_few_files(run, monkeypatch):
     assert 1 <= len(writes) < 10
 
 
-def _create(folder, path, count, names):
-    config = RunConfig(effects=path)
-    for _ in range(count):
-        names.put(RunDirectory.create(folder, config, name="same").name)
+CREATE = """
+import sys
+from hyperperturb.runs.config import RunConfig
+from hyperperturb.runs.directory import RunDirectory
+for _ in range(15):
+    print(RunDirectory.create(sys.argv[1], RunConfig(effects=sys.argv[2]), name="same").name)
+"""
 
 
 def test_names_are_unique_when_several_processes_create_at_once(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    names = context.Queue()
-    processes = [
-        context.Process(target=_create, args=(tmp_path / "runs", tmp_path / "e.csv", 15, names))
-        for _ in range(3)
-    ]
-    for process in processes:
-        process.start()
-    found = [names.get(timeout=60) for _ in range(45)]
-    for process in processes:
-        process.join()
-    assert len(set(found)) == 45
+    command = [sys.executable, "-c", CREATE, str(tmp_path / "runs"), str(tmp_path / "e.csv")]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    found = [name for process in processes for name in process.communicate(timeout=120)[0].split()]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert len(found) == len(set(found)) == 45
     assert {r.name for r in list_runs(tmp_path / "runs")} == set(found)
 
 
