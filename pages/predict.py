@@ -98,6 +98,8 @@ with guard():
                 except HyperPerturbError as error:
                     prediction.refusal(error, genes)
                 else:
-                    prediction.support_line(answer.support)
+                    prediction.support_line(
+                        answer.support, exact=bool(answer.table["measured"].notna().any())
+                    )
                     prediction.not_ahead(inference)
                     prediction.show(inference, answer)

@@ -24,9 +24,11 @@ LEVELS = {
 }
 
 
-def support_line(support: Support) -> None:
-    """How much ground the answer stands on, in a word and a sentence."""
+def support_line(support: Support, *, exact: bool = True) -> None:
+    """How much ground the answer stands on, in a word and a sentence; `exact`: this very perturbation was measured."""
     word, colour = LEVELS[support.level]
+    if support.level == "measured" and not exact:
+        word = "Parts measured"
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="support"):
         st.badge(word, color=colour, help=GLOSSARY["support"])
         st.markdown(plain(support.why))

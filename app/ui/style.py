@@ -33,6 +33,7 @@ _CSS = """
 .st-key-foot { gap: 0; }
 .st-key-foot [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
 .st-key-foot [data-testid="stPageLink-NavLink"] { padding: 0.1rem 0.5rem; margin-left: -0.5rem; }
+.st-key-foot [data-testid="stPageLink-NavLink"]:not(:hover) { background: transparent; }
 .st-key-foot [data-testid="stElementContainer"]:has([data-testid="stMarkdown"]) { margin: 0.7rem 0 -0.65rem; }
 .st-key-foot [data-testid="stElementContainer"]:has([data-testid="stCaptionContainer"]) { margin-top: -0.2rem; }
 [data-testid="stMetricValue"] { font-size: 1.7rem; }
