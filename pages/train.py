@@ -29,7 +29,9 @@ def start(now: Current, dataset: Dataset) -> None:
             placeholder="None",
             help="Their cells are not seen by the model, so their measured effects can judge its predictions.",
         )
-    st.caption(estimate(wanted, effects, cells=dataset.kind == "screen"))
+    if chosen.ready:
+        known = [cache.network(path) for path in chosen.paths]
+        st.caption(estimate(wanted, effects, known, cells=dataset.kind == "screen"))
     if st.button("Start training", key="start", type="primary", disabled=not chosen.ready, width="stretch"):
         config = RunConfig.for_dataset(
             dataset,
