@@ -73,9 +73,12 @@ def _half_sinh2(ops: Any, x: Array, y: Array, c: Array) -> Array:
     radial2 = ops.square(radial)
     # |x||y| - x·y = ||y|x - |x|y|²/(2|x||y|), the difference of the two vectors written in x - y.
     longer = safe.divide(_dot(ops, x - y, x + y), length_x + length_y)
-    turn = safe.divide(sum_squares(length_y * (x - y) - longer * y), 2.0 * both)
-    # At the origin the slope is that of -x·y; the cusp of |x||y| cancels the one in the radial term.
-    turn = ops.where(both > 0, turn, both - _dot(ops, x, y))
+    # Of vectors of very different length the square keeps only rounding, and the difference itself cancels nothing
+    # that counts beside the radial term. At the origin its slope is that of -x·y; the cusp of |x||y| cancels the one
+    # in the radial term.
+    alike = ops.minimum(length_x, length_y) > 1e-3 * ops.maximum(length_x, length_y)
+    turn = sum_squares(length_y * (x - y) - longer * y) / ops.where(alike, 2.0 * both, ops.ones_like(both))
+    turn = ops.where(alike, turn, both - _dot(ops, x, y))
     return 0.5 * radial2 / (1.0 + ops.sqrt(1.0 + radial2)) + 0.5 * c * turn
 
 
