@@ -11,6 +11,7 @@ from scipy import sparse
 
 from hyperperturb.data.network import Network
 from hyperperturb.data.network_build import network_from_codes
+from hyperperturb.data.normalise import log_normalise
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress, scaled
 
@@ -159,9 +160,7 @@ def _control_values(
         if screen.is_log:
             part.data *= screen.log_factor
         else:
-            depth = np.asarray(part.sum(axis=1)).ravel()  # over all genes, before any are chosen
-            part = sparse.csr_array(sparse.diags_array(1e4 / np.where(depth > 0, depth, 1.0)) @ part)
-            part.data = np.log1p(part.data)
+            part = log_normalise(part)  # over all genes, before any are chosen
         parts.append(part[:, columns])
     return sparse.csr_array(sparse.vstack(parts, format="csr")), names, n_control
 

@@ -20,6 +20,7 @@ from hyperperturb.data.genes import short_list
 from hyperperturb.data.h5ad import reading
 from hyperperturb.data.labels import control_codes, parse_targets
 from hyperperturb.data.matrix import memory_matrix
+from hyperperturb.data.normalise import log_normalise
 from hyperperturb.data.opening import PROCESSED, Screen, is_anndata, open_screen
 from hyperperturb.data.values import look
 from hyperperturb.errors import HyperPerturbError
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TARGET_SUM = 10_000.0
 _MIN_GENES = 200
 _DENSE_LIMIT = 4 << 30  # bytes: obsm["log_fold_change"] is dense
 
@@ -132,9 +132,7 @@ def preprocess_data(
         total = np.asarray(counts[keep_cells].sum(axis=1)).ravel()  # over all genes, those left out too
         adata.obs["total_counts"] = total
         adata.layers["counts"] = kept.copy()
-        scale = sp.diags_array((TARGET_SUM / np.where(total > 0, total, 1.0)).astype(np.float32))
-        adata.X = sp.csr_matrix(scale @ kept)
-        sc.pp.log1p(adata)
+        adata.X = log_normalise(kept, total)
     adata.uns["log1p"] = {}  # natural logarithm, as scanpy marks it
     adata.var["highly_variable"] = _variable(sc, adata, n_top_genes)
     adata = adata[:, (adata.var["highly_variable"] | adata.var["perturbed"]).to_numpy()].copy()
@@ -380,6 +378,4 @@ def _log_values(adata: AnnData) -> Any:
             )
         if screen.is_log:
             return values * np.float32(screen.log_factor)
-    total = np.asarray(values.sum(axis=1)).ravel()
-    scale = sp.diags_array((TARGET_SUM / np.where(total > 0, total, 1.0)).astype(np.float32))
-    return sp.csr_matrix(scale @ values).log1p()
+    return log_normalise(values)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from hyperperturb.data.effects import Effects
+from hyperperturb.data.normalise import log_normalise
 from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress
@@ -18,7 +19,6 @@ from hyperperturb.progress import Progress
 if TYPE_CHECKING:
     from anndata import AnnData
 
-TARGET_SUM = 1e4
 MAX_HEAD_GENES = 2000
 _MIN_SPREAD = 0.05  # log units: keeps genes that never vary in the controls from dominating
 
@@ -40,21 +40,6 @@ class Cells:
     genes: tuple[str, ...]
     values: np.ndarray
     perturbation: np.ndarray
-
-
-def log_normalise(block: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Counts to log1p of counts per ten thousand, row by row; an empty row stays empty.
-
-    Examples
-    --------
-    >>> log_normalise(sparse.csr_matrix([[1.0, 1.0]])).toarray().astype(float).round(3).tolist()
-    [[8.517, 8.517]]
-    """
-    total = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
-    factor = np.divide(TARGET_SUM, total, out=np.zeros_like(total), where=total > 0)
-    out = block.copy()
-    out.data = np.log1p(out.data * np.repeat(factor, np.diff(out.indptr))).astype(np.float32)
-    return out
 
 
 def screen_values(screen: Screen, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -17,9 +17,10 @@ from scipy.special import softmax
 
 from hyperperturb.data.effects import Effects, read_effects
 from hyperperturb.data.network import Network, load_network
+from hyperperturb.data.normalise import log_normalise
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.manifolds import poincare
-from hyperperturb.models.cells import log_normalise, screen_values
+from hyperperturb.models.cells import screen_values
 from hyperperturb.models.export import load_arrays
 from hyperperturb.runs.directory import RunDirectory
 

@@ -9,6 +9,7 @@ import pytest
 from scipy import sparse
 
 from hyperperturb.data.effects import Effects, compute_effects
+from hyperperturb.data.normalise import log_normalise
 from hyperperturb.data.opening import open_screen
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models.cells import (
@@ -16,7 +17,6 @@ from hyperperturb.models.cells import (
     _even_draw,
     control_spread,
     head_genes,
-    log_normalise,
     read_cells,
     screen_values,
 )
