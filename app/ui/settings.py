@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 from pydantic.fields import FieldInfo
@@ -53,14 +53,18 @@ def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:
     label, help_text = name.replace("_", " ").capitalize(), field.description
     if isinstance(value, bool):
         return st.checkbox(label, value, key=key, help=help_text)
+    choices = get_args(field.annotation)
+    if choices:
+        return st.selectbox(label, choices, choices.index(value), key=key, help=help_text)
     if isinstance(value, int):
         low, high = _limit(field, "ge", "le")
         return st.number_input(label, low, high, value, step=1, key=key, help=help_text)
+    least, _ = _limit(field, "ge", "le")
     low, high = _limit(field, "gt", "le")
-    # The models's limits exclude zero; the widget's step must not reach it.
+    # Where the model's limits exclude zero, the widget's step must not reach it.
     return st.number_input(
         label,
-        min_value=None if low is None else low + 1e-6,
+        min_value=low + 1e-6 if low is not None else None if least is None else float(least),
         max_value=float(high)
         if high is not None
         else next((m.lt for m in field.metadata if hasattr(m, "lt")), 1.0) - 1e-6,
