@@ -8,6 +8,7 @@ from hyperperturb.manifolds import safe
 from hyperperturb.manifolds._backend import narrow, prepare, stop_gradient, wide
 from hyperperturb.manifolds._ball import add, project
 from hyperperturb.manifolds._ball_maps import expmap0, logmap0
+from hyperperturb.manifolds._sets import of_sets
 from hyperperturb.manifolds.safe import gap, sum_squares
 
 Array = Any
@@ -83,14 +84,14 @@ def mobius_matvec(matrix: Array, x: Array, *, c: Any) -> Array:
     return expmap0(ops.matmul(logmap0(x, c=c), ops.swapaxes(matrix, -1, -2)), c=c)
 
 
-def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
+def centroid(x: Array, weights: Array | None = None, *, c: Any) -> Array:
     r"""Return the weighted gyromidpoint of points: any number of them, in any order ([2]).
 
     Equal to the centroid on the hyperboloid [6], through which it is computed: with :math:`b =
     \sum w_i\,2x_i/\alpha_i` and :math:`t = \sum w_i(2/\alpha_i - 1)` the midpoint is :math:`b/(t +
     \sqrt{t^2 - c|b|^2})`. It commutes with isometries; for two equal weights it is the middle of the
     geodesic; for more points it minimises :math:`\sum w_i\sinh^2(\sqrt c\,d_i/2)`, not the squared
-    distances.
+    distances (:func:`midpoint` does).
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
         Not negative, ``(..., n)``; equal if not given. With ``x`` of shape ``(n, d)``, weights of shape
         ``(..., n)`` give one midpoint a row through a matrix product, without repeating the points.
     c
-        Curvature magnitude, a scalar.
+        Curvature magnitude: a scalar, or one a set, broadcasting against ``(..., 1)``.
 
     Returns
     -------
@@ -110,28 +111,29 @@ def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
     Examples
     --------
     >>> import numpy as np
-    >>> midpoint(np.array([[0.8, 0.0], [0.0, 0.0]]), c=1.0).round(12).tolist()
+    >>> centroid(np.array([[0.8, 0.0], [0.0, 0.0]]), c=1.0).round(12).tolist()
     [0.5, 0.0]
     """
     if weights is None:
         ops, x, c = prepare(x, c=c)
         weights = ops.ones_like(x[..., 0])
     ops, x, weights, c = prepare(x, weights, c=c)
-    shared = len(x.shape) == 2 and len(weights.shape) != 1
-    centre = _centroid(ops, x, weights, c, shared=shared)
+    c, c_points = of_sets(ops, c)
+    shared = len(x.shape) == 2 and len(weights.shape) != 1 and not len(c.shape)
+    centre = _centroid(ops, x, weights, c, c_points, shared=shared)
     if shared:
         return centre
     # Far from the origin t² - c|b|² cancels. Midpoints commute with isometries: seen from the first
     # estimate all is near the origin, and one repetition is exact. The base is a constant: the result does
     # not depend on it.
     base = stop_gradient(ops, centre)[..., None, :]
-    moved = mobius_add(-base, x, c=c)
-    centred = _centroid(ops, moved, weights, c, shared=False)
+    moved = mobius_add(-base, x, c=c_points)
+    centred = _centroid(ops, moved, weights, c, c_points, shared=False)
     return mobius_add(base[..., 0, :], centred, c=c)
 
 
-def _centroid(ops: Any, x: Array, weights: Array, c: Array, *, shared: bool) -> Array:
-    gap_x, xw, cw, w = wide(ops, gap(x, c)), wide(ops, x), wide(ops, c), wide(ops, weights)
+def _centroid(ops: Any, x: Array, weights: Array, c: Array, c_points: Array, *, shared: bool) -> Array:
+    gap_x, xw, cw, w = wide(ops, gap(x, c_points)), wide(ops, x), wide(ops, c), wide(ops, weights)
     lifted = ops.concatenate([2.0 * xw / gap_x, 2.0 / gap_x - 1.0], axis=-1)
     total = ops.matmul(w, lifted) if shared else ops.matmul(w[..., None, :], lifted)[..., 0, :]
     space, time = total[..., :-1], total[..., -1:]

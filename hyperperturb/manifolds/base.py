@@ -91,8 +91,17 @@ class Manifold(ABC):
         """Return the Riemannian gradient for the partial derivatives ``g``."""
 
     @abstractmethod
+    def centroid(self, x: Array, weights: Array | None = None) -> Array:
+        """Return the weighted centroid of ``(..., n, D)`` points in closed form, ``(..., D)``.
+
+        Weights ``(..., n)``, not negative; equal if not given. On hyperbolic space it minimises
+        ``sum(w sinh²(sqrt(c) d / 2))``, in flat space ``sum(w d²)``. For two equal weights it is the middle of the
+        geodesic. Cheap and differentiable: what layers aggregate with.
+        """
+
+    @abstractmethod
     def midpoint(self, x: Array, weights: Array | None = None) -> Array:
-        """Return the weighted midpoint of ``(..., n, D)`` points, ``(..., D)``; weights ``(..., n)``, not negative."""
+        """Return the weighted Fréchet mean, which minimises ``sum(w d²)``; shapes as :meth:`centroid`."""
 
     @abstractmethod
     def mobius_add(self, x: Array, y: Array) -> Array:

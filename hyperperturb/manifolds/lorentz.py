@@ -19,6 +19,7 @@ from typing import Any
 
 from hyperperturb.manifolds import safe
 from hyperperturb.manifolds._backend import dtype_of, narrow, prepare, wide
+from hyperperturb.manifolds._sets import of_sets
 from hyperperturb.manifolds.safe import sum_squares
 
 Array = Any
@@ -355,24 +356,28 @@ def geodesic(t: Any, x: Array, y: Array, *, c: Any) -> Array:
     return expmap(x, t * logmap(x, y, c=c), c=c)
 
 
-def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
+def centroid(x: Array, weights: Array | None = None, *, c: Any) -> Array:
     r"""Return the Lorentz centroid :math:`\frac{\sum w_ix_i}{\sqrt c\,|\sum w_ix_i|_L}` ([6]).
 
-    The same point as :func:`hyperperturb.manifolds.poincare.midpoint`, whose weights and shapes apply.
+    The same point as :func:`hyperperturb.manifolds.poincare.centroid`, whose weights and shapes apply.
     """
     ops, x, c = prepare(x, c=c)
     if weights is None:
         weights = ops.ones_like(x[..., 0])
     ops, x, weights, c = prepare(x, weights, c=c)
-    space, w, cw = wide(ops, x[..., 1:]), wide(ops, weights), wide(ops, c)
-    lifted = ops.concatenate([_time(ops, space, cw), space], axis=-1)
-    shared = len(x.shape) == 2 and len(weights.shape) != 1
+    space, w = wide(ops, x[..., 1:]), wide(ops, weights)
+    cw, cw_points = of_sets(ops, wide(ops, c))
+    lifted = ops.concatenate([_time(ops, space, cw_points), space], axis=-1)
+    shared = len(x.shape) == 2 and len(weights.shape) != 1 and not len(cw.shape)
     total = ops.matmul(w, lifted) if shared else ops.matmul(w[..., None, :], lifted)[..., 0, :]
     time, space = total[..., :1], total[..., 1:]
     mass = ops.sum(w, axis=-1, keepdims=True)
     # Reverse Cauchy-Schwarz bounds the Lorentz norm of the sum from below by the sum of the weights.
     length = ops.sqrt(ops.maximum(cw * (ops.square(time) - sum_squares(space)), ops.square(mass)))
     return _point(ops, narrow(ops, safe.divide(space, length), x), c, dtype_of(x))
+
+
+midpoint = centroid
 
 
 def to_poincare(x: Array, *, c: Any) -> Array:

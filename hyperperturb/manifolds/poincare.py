@@ -25,7 +25,7 @@ Liao, J. Snell, R. Zemel: Lorentzian distance learning for hyperbolic representa
 
 from __future__ import annotations
 
-from hyperperturb.manifolds._ball_gyro import midpoint, mobius_add, mobius_matvec, mobius_scalar_mul
+from hyperperturb.manifolds._ball_gyro import centroid, mobius_add, mobius_matvec, mobius_scalar_mul
 from hyperperturb.manifolds._ball_maps import (
     expmap,
     expmap0,
@@ -50,6 +50,7 @@ from hyperperturb.manifolds._ball_metric import (
 )
 
 __all__ = [
+    "centroid",
     "conformal_factor",
     "dist",
     "dist0",
@@ -73,3 +74,6 @@ __all__ = [
     "retr",
     "to_lorentz",
 ]
+
+
+midpoint = centroid

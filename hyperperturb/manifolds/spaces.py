@@ -77,7 +77,7 @@ class Euclidean(Manifold):
     def egrad2rgrad(self, x: Array, g: Array) -> Array:
         return prepare(g, c=0.0)[1]
 
-    def midpoint(self, x: Array, weights: Array | None = None) -> Array:
+    def centroid(self, x: Array, weights: Array | None = None) -> Array:
         ops, x, _ = prepare(x, c=0.0)
         if weights is None:
             weights = ops.ones_like(x[..., 0])
@@ -85,6 +85,9 @@ class Euclidean(Manifold):
         shared = len(x.shape) == 2 and len(weights.shape) != 1
         total = ops.matmul(weights, x) if shared else ops.matmul(weights[..., None, :], x)[..., 0, :]
         return safe.divide(total, ops.sum(weights, axis=-1, keepdims=True) + 0.0 * total)
+
+    def midpoint(self, x: Array, weights: Array | None = None) -> Array:
+        return self.centroid(x, weights)
 
     def mobius_add(self, x: Array, y: Array) -> Array:
         return self.expmap(x, y)
@@ -148,6 +151,9 @@ class _Hyperbolic(Manifold):
 
     def egrad2rgrad(self, x: Array, g: Array) -> Array:
         return self._functions.egrad2rgrad(x, g, c=self.c)
+
+    def centroid(self, x: Array, weights: Array | None = None) -> Array:
+        return self._functions.centroid(x, weights, c=self.c)
 
     def midpoint(self, x: Array, weights: Array | None = None) -> Array:
         return self._functions.midpoint(x, weights, c=self.c)

@@ -33,7 +33,7 @@ class FittedHeads:
 
 
 def perturbation_points(points: np.ndarray, rows: Sequence[Sequence[int]]) -> np.ndarray:
-    """Weighted midpoints of the target genes' points, (P, d); order-free, for any number of targets.
+    """Weighted centroids of the target genes' points, (P, d); order-free, for any number of targets.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def perturbation_points(points: np.ndarray, rows: Sequence[Sequence[int]]) -> np
         Row numbers of the targets of each perturbation.
     """
     points = np.asarray(points, dtype=np.float64)
-    return np.stack([poincare.midpoint(points[list(r)], c=1.0) for r in rows]).astype(np.float32)
+    return np.stack([poincare.centroid(points[list(r)], c=1.0) for r in rows]).astype(np.float32)
 
 
 def fit_cell_heads(
