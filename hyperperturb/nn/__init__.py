@@ -6,14 +6,26 @@ from importlib import import_module
 from typing import Any
 
 _LAZY = {
-    "HyperbolicEmbedding": "layers",
+    "HyperbolicEmbedding": "embedding",
+    "QuantumAnnealing": "annealing",
     "RiemannianAdam": "optimizers",
+    "RiemannianSGD": "optimizers",
     "WrappedNormal": "initializers",
     "manifold_of": "manifold_variable",
+    "replicate_points": "annealing",
     "set_manifold": "manifold_variable",
 }
 
-__all__ = ["HyperbolicEmbedding", "RiemannianAdam", "WrappedNormal", "manifold_of", "set_manifold"]
+__all__ = [
+    "HyperbolicEmbedding",
+    "QuantumAnnealing",
+    "RiemannianAdam",
+    "RiemannianSGD",
+    "WrappedNormal",
+    "manifold_of",
+    "replicate_points",
+    "set_manifold",
+]
 
 
 def __getattr__(name: str) -> Any:

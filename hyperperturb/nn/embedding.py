@@ -1,4 +1,4 @@
-"""Hyperbolic layers."""
+"""A free point on a manifold for each item."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from hyperperturb.manifolds import spaces
+from hyperperturb.nn._manifold_layer import ManifoldLayer
 from hyperperturb.nn.initializers import WrappedNormal
 from hyperperturb.nn.manifold_variable import set_manifold
 
 
 @keras.saving.register_keras_serializable(package="hyperperturb")
-class HyperbolicEmbedding(keras.layers.Layer):
+class HyperbolicEmbedding(ManifoldLayer):
     """A free point on a manifold for each of a fixed number of items, looked up by index.
 
     The table is a manifold parameter: :class:`hyperperturb.nn.RiemannianAdam` keeps it on the manifold, and
@@ -56,10 +56,9 @@ class HyperbolicEmbedding(keras.layers.Layer):
         for name, value in (("input_dim", input_dim), ("output_dim", output_dim)):
             if not isinstance(value, int) or value <= 0:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-        super().__init__(**kwargs)
+        super().__init__(manifold=manifold, **kwargs)
         self.input_dim = input_dim
         self.output_dim = output_dim
-        self.manifold = spaces.get(manifold)
         self.embeddings_initializer = (
             WrappedNormal(self.manifold)
             if embeddings_initializer is None
@@ -75,10 +74,7 @@ class HyperbolicEmbedding(keras.layers.Layer):
             return self.manifold.projx(self.embeddings_initializer(shape, dtype=dtype))
 
         shape = (self.input_dim, self.manifold.ambient_dim(self.output_dim))
-        # autocast=False: a half-precision copy of a point near the rim is no longer in the ball.
-        self.embeddings = self.add_weight(
-            shape=shape, initializer=on_manifold, name="embeddings", trainable=True, autocast=False
-        )
+        self.embeddings = self._weight("embeddings", shape, on_manifold)
         set_manifold(self.embeddings, self.manifold)
         self.built = True
 
@@ -94,7 +90,7 @@ class HyperbolicEmbedding(keras.layers.Layer):
 
     def compute_output_spec(self, inputs: Any) -> Any:
         """Return the output's shape and dtype: that of the table, not of the compute policy."""
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.variable_dtype)
+        return self._symbolic(self.compute_output_shape(inputs.shape))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
@@ -102,6 +98,5 @@ class HyperbolicEmbedding(keras.layers.Layer):
             **super().get_config(),
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
-            "manifold": spaces.serialize(self.manifold),
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
         }
