@@ -9,12 +9,11 @@ from keras import ops
 
 from hyperperturb.manifolds.base import Manifold
 from hyperperturb.manifolds.spaces import Euclidean
-from hyperperturb.nn import _sparse
-from hyperperturb.nn.manifold_variable import manifold_of
+from hyperperturb.nn._riemannian import RiemannianOptimizer
 
 
 @keras.saving.register_keras_serializable(package="hyperperturb")
-class RiemannianAdam(keras.optimizers.Adam):
+class RiemannianAdam(RiemannianOptimizer, keras.optimizers.Adam):
     r"""Adam on Riemannian manifolds, and ordinary Adam for ordinary variables, in one optimizer.
 
     For a variable marked by :func:`hyperperturb.nn.set_manifold`, each row ``x`` with partial derivatives
@@ -32,16 +31,25 @@ class RiemannianAdam(keras.optimizers.Adam):
     take the path of ``keras.optimizers.Adam``.
 
     Sparse gradients (``IndexedSlices`` on the TensorFlow backend, from an embedding) update only their
-    rows, moments included, for every kind of variable; nothing of the table's size is formed.
+    rows, moments included, for every kind of variable; nothing of the table's size is formed. On the JAX backend
+    gradients are always dense, so that there the moments of rows that were not looked up decay too.
 
     Parameters
     ----------
     learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, kwargs
-        As for ``keras.optimizers.Adam``. Weight decay acts on unmarked variables only: shrinking
+        As for ``keras.optimizers.Adam``. Weight decay acts on flat variables only: shrinking
         coordinates means nothing on a manifold. ``use_ema`` averages coordinates and is refused for marked
         variables.
     exact
         Move along the exponential map (True) or by the first-order retraction (False).
+    clip_riemannian_norm
+        Shorten the Riemannian gradient of every marked point (row by row, after the gradients of a repeated row
+        are added) to at most this length in the metric at the point. A length in the metric is the same in all
+        coordinates, so the path of a moved problem stays the moved path; ``clipnorm`` and ``global_clipnorm`` measure
+        partial derivatives, which are large or small according to where the point lies. Row by row, because the
+        points of a table meet different losses, and one that explodes should not stop the others.
+    annealing
+        A :class:`~hyperperturb.nn.QuantumAnnealing`: tunnelling noise for the marked variables.
 
     References
     ----------
@@ -65,6 +73,8 @@ class RiemannianAdam(keras.optimizers.Adam):
         amsgrad: bool = False,
         *,
         exact: bool = True,
+        clip_riemannian_norm: float | None = None,
+        annealing: Any = None,
         name: str = "riemannian_adam",
         **kwargs: Any,
     ) -> None:
@@ -74,30 +84,14 @@ class RiemannianAdam(keras.optimizers.Adam):
             beta_2=beta_2,
             epsilon=epsilon,
             amsgrad=amsgrad,
+            exact=exact,
+            clip_riemannian_norm=clip_riemannian_norm,
+            annealing=annealing,
             name=name,
             **kwargs,
         )
-        self.exact = exact
-        self._manifolds: list[Manifold] = []
 
-    def build(self, variables: list[Any]) -> None:
-        """Make the moments: a vector and, on a manifold, one number a row.
-
-        Parameters
-        ----------
-        variables
-            The Keras variables to train. Their manifolds are recorded here by position, because on the
-            TensorFlow backend ``update_step`` is given the raw ``tf.Variable``, which does not know its
-            mark.
-        """
-        if self.built:
-            return
-        keras.optimizers.Optimizer.build(self, variables)
-        self._manifolds = [manifold_of(variable) for variable in variables]
-        if self.use_ema and not all(isinstance(m, Euclidean) for m in self._manifolds):
-            raise ValueError(
-                "`use_ema=True` averages coordinates: a marked variable would leave its manifold."
-            )
+    def _add_slots(self, variables: list[Any]) -> None:
         self._momentums, self._velocities, self._velocity_hats = [], [], []
         for variable, manifold in zip(variables, self._manifolds, strict=True):
             self._momentums.append(self.add_variable_from_reference(variable, name="momentum"))
@@ -116,45 +110,9 @@ class RiemannianAdam(keras.optimizers.Adam):
         """
         return super().add_variable((*shape[:-1], 1) if self._one_a_row else shape, *args, **kwargs)
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Move one variable; see the class for the rule.
-
-        Parameters
-        ----------
-        gradient
-            Dense or sparse partial derivatives.
-        variable
-            The Keras variable or, on TensorFlow, its ``tf.Variable``.
-        learning_rate
-            The present learning rate.
-        """
-        index = self._get_variable_index(variable)
-        manifold = self._manifolds[index]
-        flat = isinstance(manifold, Euclidean)
-        sparse = _sparse.is_sparse(gradient)
-        if flat and not sparse:
-            super().update_step(gradient, variable, learning_rate)
-            return
-
-        slots = [variable, self._momentums[index], self._velocities[index]]
-        if self.amsgrad:
-            slots.append(self._velocity_hats[index])
-        if sparse:
-            rows, gradient = _sparse.sum_duplicates(gradient)
-            values = [_sparse.gather(slot, rows) for slot in slots]
-        else:
-            values = [ops.convert_to_tensor(slot) for slot in slots]
-        gradient = ops.cast(gradient, variable.dtype)
-        learning_rate = ops.cast(learning_rate, variable.dtype)
-        if flat:
-            values = self._flat_step(gradient, learning_rate, *values)
-        else:
-            values = self._manifold_step(manifold, gradient, learning_rate, *values)
-        for slot, value in zip(slots, values, strict=True):
-            if sparse:
-                _sparse.scatter(slot, rows, value)
-            else:
-                self.assign(slot, value)
+    def _slots(self, index: int) -> list[Any]:
+        peak = [self._velocity_hats[index]] if self.amsgrad else []
+        return [self._momentums[index], self._velocities[index], *peak]
 
     def _corrections(self, dtype: Any) -> tuple[Any, Any]:
         step = ops.cast(self.iterations + 1, dtype)
@@ -162,46 +120,98 @@ class RiemannianAdam(keras.optimizers.Adam):
         betas = (ops.convert_to_tensor(beta, dtype=dtype) for beta in (self.beta_1, self.beta_2))
         return tuple(1.0 - ops.power(beta, step) for beta in betas)
 
-    def _manifold_step(
+    def _direction(
         self,
         manifold: Manifold,
+        x: Any,
         gradient: Any,
         learning_rate: Any,
-        point: Any,
         momentum: Any,
         velocity: Any,
         *peak: Any,
     ) -> tuple[Any, ...]:
-        """Return the new point, momentum, velocity (and its peak) of each row."""
-        x = manifold.projx(point)
-        gradient = manifold.egrad2rgrad(x, gradient)
+        flat = isinstance(manifold, Euclidean)
+        square = ops.square(gradient) if flat else manifold.inner(x, gradient, keepdims=True)
         momentum = self.beta_1 * momentum + (1.0 - self.beta_1) * gradient
-        square = manifold.inner(x, gradient, keepdims=True)
         velocity = self.beta_2 * velocity + (1.0 - self.beta_2) * square
         peak = tuple(ops.maximum(p, velocity) for p in peak)
         first, second = self._corrections(gradient.dtype)
-        scale = ops.sqrt((peak[0] if peak else velocity) / second) + self.epsilon
-        step = -learning_rate * momentum / (first * scale)
-        y = manifold.projx((manifold.expmap if self.exact else manifold.retr)(x, step))
-        return y, manifold.ptransp(x, y, momentum), velocity, *peak
+        size = peak[0] if peak else velocity
+        if flat:  # epsilon stands where Keras has it: flat rows must take the path of keras.optimizers.Adam
+            step = -(learning_rate * ops.sqrt(second) / first) * momentum / (ops.sqrt(size) + self.epsilon)
+        else:
+            step = -learning_rate * momentum / (first * (ops.sqrt(size / second) + self.epsilon))
+        return step, momentum, velocity, *peak
 
-    def _flat_step(
-        self, gradient: Any, learning_rate: Any, point: Any, momentum: Any, velocity: Any, *peak: Any
+
+@keras.saving.register_keras_serializable(package="hyperperturb")
+class RiemannianSGD(RiemannianOptimizer, keras.optimizers.SGD):
+    r"""Gradient descent with momentum on Riemannian manifolds, and Keras' own for ordinary variables.
+
+    For a marked variable each row ``x`` with partial derivatives ``g`` makes the step
+
+    .. math::
+
+        r = \operatorname{grad}(x, g),\quad m \leftarrow \mu m - \eta r,\quad
+        y = \exp_x(m)\ \text{ or, with Nesterov, }\ \exp_x(\mu m - \eta r),\quad m \leftarrow P_{x\to y}(m).
+
+    Variables without a mark take the path of ``keras.optimizers.SGD``. Sparse gradients update only their rows,
+    momentum included (Keras' own makes the momentum's update dense); on the JAX backend all gradients are dense.
+
+    Parameters
+    ----------
+    learning_rate, momentum, nesterov, weight_decay, kwargs
+        As for ``keras.optimizers.SGD``; weight decay and ``use_ema`` as in :class:`RiemannianAdam`.
+    exact, clip_riemannian_norm, annealing
+        As for :class:`RiemannianAdam`. A step without momentum is then at most ``learning_rate *
+        clip_riemannian_norm`` long.
+
+    References
+    ----------
+    S. Bonnabel: Stochastic gradient descent on Riemannian manifolds. IEEE Trans. Autom. Control 58 (2013) 2217.
+    M. Nickel, D. Kiela: Poincaré embeddings for learning hierarchical representations. NeurIPS 2017, eq. 5.
+
+    Examples
+    --------
+    >>> optimizer = RiemannianSGD(0.1, momentum=0.9, nesterov=True)
+    >>> RiemannianSGD.from_config(optimizer.get_config()).nesterov
+    True
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        *,
+        exact: bool = True,
+        clip_riemannian_norm: float | None = None,
+        annealing: Any = None,
+        name: str = "riemannian_sgd",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate=learning_rate,
+            momentum=momentum,
+            nesterov=nesterov,
+            exact=exact,
+            clip_riemannian_norm=clip_riemannian_norm,
+            annealing=annealing,
+            name=name,
+            **kwargs,
+        )
+
+    def _add_slots(self, variables: list[Any]) -> None:
+        self.momentums = self.add_optimizer_variables(variables, "momentum") if self.momentum else []
+
+    def _slots(self, index: int) -> list[Any]:
+        return [self.momentums[index]] if self.momentum else []
+
+    def _direction(
+        self, manifold: Manifold, x: Any, gradient: Any, learning_rate: Any, *momentum: Any
     ) -> tuple[Any, ...]:
-        """Return the same for rows in flat space, coordinate by coordinate, as ``keras.optimizers.Adam``."""
-        momentum = self.beta_1 * momentum + (1.0 - self.beta_1) * gradient
-        velocity = self.beta_2 * velocity + (1.0 - self.beta_2) * ops.square(gradient)
-        peak = tuple(ops.maximum(p, velocity) for p in peak)
-        first, second = self._corrections(gradient.dtype)
-        rate = learning_rate * ops.sqrt(second) / first
-        point = point - rate * momentum / (ops.sqrt(peak[0] if peak else velocity) + self.epsilon)
-        return point, momentum, velocity, *peak
-
-    def _use_weight_decay(self, variable: Any) -> bool:
-        if not isinstance(self._manifolds[self._get_variable_index(variable)], Euclidean):
-            return False
-        return super()._use_weight_decay(variable)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments; the manifolds belong to the variables."""
-        return {**super().get_config(), "exact": self.exact}
+        descent = -learning_rate * gradient
+        if not momentum:
+            return (descent,)
+        moment = self.momentum * momentum[0] + descent
+        return self.momentum * moment + descent if self.nesterov else moment, moment
