@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,10 +15,15 @@ from sklearn.covariance import ledoit_wolf
 from hyperperturb.data.effects import Effects
 from hyperperturb.manifolds import poincare
 from hyperperturb.models.cells import Cells, control_spread
+from hyperperturb.models.curriculum import CellBatches, Curriculum, HeldOutCells, KeepBest, difficulty
 from hyperperturb.models.model import CellHeads
 from hyperperturb.models.strength import energy_distance
+from hyperperturb.nn import STDP
+from hyperperturb.nn.fitting import fit
 
 _VALUE_WEIGHT = 0.1
+_DROPOUT = 0.2
+_CURRICULUM_DEADLINE = 0.5  # share of the epochs after which every perturbation is admitted
 _BINS = 15
 
 
@@ -58,6 +64,10 @@ def fit_cell_heads(
     learning_rate: float,
     validation_split: float,
     seed: int,
+    stdp: float = 0.0,
+    curriculum: bool = False,
+    jit_compile: bool = False,
+    checkpoint: str | Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> FittedHeads:
     """Learn to name the perturbation of a cell, and its strength, from the cell's shift from control.
@@ -73,6 +83,18 @@ def fit_cell_heads(
         (P, d) perturbation points in the unit ball.
     curvature, hidden_dim, epochs, batch_size, learning_rate, validation_split, seed
         See :class:`hyperperturb.models.settings.TrainingSettings`.
+    stdp
+        Strength of the rule that thins the hidden layer's weights (:class:`hyperperturb.nn.STDP`); 0 is off. The
+        logs then have ``active``, the share of them that is not zero.
+    curriculum
+        Begin with the easy perturbations (:class:`hyperperturb.models.curriculum.Curriculum`). The logs then have
+        ``curriculum``, the share of perturbations admitted.
+    jit_compile
+        Compile the step with XLA.
+    checkpoint
+        File from which an interrupted training goes on, bit for bit (:func:`hyperperturb.nn.fitting.fit`).
+    callbacks
+        Further callbacks of the fit; they see the logs complete.
 
     Returns
     -------
@@ -84,38 +106,45 @@ def fit_cell_heads(
     strength = np.sqrt(energy_distance(effects)).astype(np.float32)
     label = cells.perturbation.astype(np.int32)
     train, tune, test = _split(label, validation_split, seed)
-    heads = CellHeads(
-        shift.shape[1], hidden_dim, targets.shape[1], len(effects.perturbations), curvature=curvature
-    )
-    heads.perturbation_points.assign(targets)
     centroid = _centroids(shift[train], label[train], len(targets))
-    for weight, value in zip(
-        (heads.evidence_kernel, heads.evidence_bias),
-        _discriminant(shift[train], label[train], centroid),
-        strict=True,
-    ):
-        weight.assign(value)
-    heads.offset.assign(np.log(np.bincount(label[train], minlength=len(targets)) + 1.0).astype(np.float32))
-    steps = max(1, int(np.ceil(len(train) / batch_size)))
-    heads.compile(
-        optimizer=keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps, alpha=0.05)
-        ),
-        loss={"policy": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "value": "mse"},
-        loss_weights={"policy": 1.0, "value": _VALUE_WEIGHT / max(float(np.var(strength)), 1e-6)},
-        jit_compile=False,
-        steps_per_execution=min(steps, 32),
+    heads = _make_heads(
+        shift[train], label[train], centroid, targets, hidden_dim=hidden_dim, curvature=curvature, stdp=stdp
     )
     wanted = {"policy": label, "value": strength[label]}
-    best = _KeepBest()
-    heads.fit(
-        shift[train],
-        {k: v[train] for k, v in wanted.items()},
-        validation_data=(shift[tune], {k: v[tune] for k, v in wanted.items()}),
-        epochs=epochs,
+    pace = None
+    if curriculum:
+        pace = Curriculum(difficulty(effects), deadline=round(_CURRICULUM_DEADLINE * epochs))
+    batches = CellBatches(
+        shift,
+        wanted,
+        train,
         batch_size=batch_size,
-        verbose=0,
-        callbacks=[best, *callbacks],
+        seed=seed,
+        dropout=_DROPOUT,
+        label=label,
+        curriculum=pace,
+    )
+    compile_heads(
+        heads,
+        strength,
+        learning_rate=learning_rate,
+        steps=len(batches),
+        epochs=epochs,
+        jit_compile=jit_compile,
+    )
+    best = KeepBest()
+    fit(
+        heads,
+        batches,
+        validation_data=HeldOutCells(shift, wanted, tune),
+        epochs=epochs,
+        callbacks=[
+            best,
+            *([] if pace is None else [pace]),
+            *([ActiveShare()] if stdp > 0 else []),
+            *callbacks,
+        ],
+        checkpoint=checkpoint,
     )
     best.restore(heads)
     kernel, bias = heads.evidence_kernel.numpy(), heads.evidence_bias.numpy()
@@ -133,19 +162,69 @@ def fit_cell_heads(
     return FittedHeads(heads, cells.genes, mean, spread, scores | {"n_test_cells": len(test)})
 
 
-class _KeepBest(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the lowest validation loss; the curves run on to the end."""
+def _make_heads(
+    shift: np.ndarray,
+    label: np.ndarray,
+    centroid: np.ndarray,
+    targets: np.ndarray,
+    *,
+    hidden_dim: int,
+    curvature: float,
+    stdp: float,
+) -> CellHeads:
+    """Cell heads before training: what is not learned by descent comes from the training cells."""
+    heads = CellHeads(
+        shift.shape[1],
+        hidden_dim,
+        targets.shape[1],
+        len(targets),
+        curvature=curvature,
+        stdp=STDP(stdp) if stdp > 0 else None,
+    )
+    heads.perturbation_points.assign(targets)
+    for weight, value in zip(
+        (heads.evidence_kernel, heads.evidence_bias), _discriminant(shift, label, centroid), strict=True
+    ):
+        weight.assign(value)
+    heads.offset.assign(np.log(np.bincount(label, minlength=len(targets)) + 1.0).astype(np.float32))
+    return heads
 
-    def on_train_begin(self, logs=None) -> None:
-        self.lowest, self.weights = np.inf, None
+
+def compile_heads(
+    heads: CellHeads,
+    strength: np.ndarray,
+    *,
+    learning_rate: float,
+    steps: int,
+    epochs: int,
+    jit_compile: bool = False,
+) -> None:
+    """Give cell heads their losses and optimizer, with a learning rate that falls along a cosine.
+
+    Parameters
+    ----------
+    strength
+        (P,) wanted values of the perturbations; their variance sets the weight of the value's loss.
+    steps
+        Steps of an epoch.
+    """
+    heads.compile(
+        optimizer=keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps, alpha=0.05)
+        ),
+        loss={"policy": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "value": "mse"},
+        loss_weights={"policy": 1.0, "value": _VALUE_WEIGHT / max(float(np.var(strength)), 1e-6)},
+        jit_compile=jit_compile,
+        steps_per_execution=min(steps, 32),
+    )
+
+
+class ActiveShare(keras.callbacks.Callback):
+    """Puts the share of the hidden layer's weights that are not zero into the logs, as ``active``."""
 
     def on_epoch_end(self, epoch, logs=None) -> None:
-        if logs["val_loss"] < self.lowest:
-            self.lowest, self.weights = logs["val_loss"], self.model.get_weights()
-
-    def restore(self, model: keras.Model) -> None:
-        if self.weights is not None:
-            model.set_weights(self.weights)
+        """Add it."""
+        logs["active"] = self.model.hidden.active()
 
 
 def _split(label: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from keras import ops
 
 from hyperperturb.manifolds import PoincareBall, poincare
 from hyperperturb.models.effect_head import EffectHead, KernelParameters
-from hyperperturb.nn import HyperbolicEmbedding
+from hyperperturb.nn import STDP, HyperbolicEmbedding, PlasticDense
 
 
 @keras.saving.register_keras_serializable(package="hyperperturb")
@@ -97,6 +97,13 @@ class CellHeads(keras.Model):
         Perturbations the policy scores.
     curvature
         Curvature magnitude of the space.
+    dropout
+        Probability that an input is left out in training; for a training whose data do not do that already
+        (:class:`~hyperperturb.models.curriculum.CellBatches` does).
+    seed
+        Of the dropout.
+    stdp
+        :class:`~hyperperturb.nn.STDP` rule that thins the hidden layer's weights in training, or None.
 
     Input shape
     -----------
@@ -115,7 +122,9 @@ class CellHeads(keras.Model):
         n_perturbations: int,
         *,
         curvature: float,
-        dropout: float = 0.2,
+        dropout: float = 0.0,
+        seed: int = 0,
+        stdp: STDP | dict | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -125,9 +134,9 @@ class CellHeads(keras.Model):
             "dim": dim,
             "n_perturbations": n_perturbations,
         }
-        self.curvature, self.dropout_rate = curvature, dropout
-        self.input_dropout = keras.layers.Dropout(dropout)
-        self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", name="hidden")
+        self.curvature, self.dropout_rate, self.seed = curvature, dropout, seed
+        self.input_dropout = keras.layers.Dropout(dropout, seed=seed)
+        self.hidden = PlasticDense(hidden_dim, activation="tanh", stdp=stdp, name="hidden")
         self.tangent = keras.layers.Dense(dim, name="tangent")
         self.value = keras.layers.Dense(1, activation="softplus", name="value")
         self.sharpness = self.add_weight(
@@ -158,13 +167,30 @@ class CellHeads(keras.Model):
         point = poincare.expmap0(self.tangent(hidden), c=1.0)
         distance = poincare.pairwise_dist(point, self.perturbation_points, c=1.0)
         scale = ops.softplus(self.sharpness) / np.sqrt(self.curvature)
-        evidence = ops.matmul(shift, self.evidence_kernel) + self.evidence_bias
-        logits = (self.offset - scale * distance) / self.temperature + self.evidence_weight * evidence
+        logits = (self.offset - scale * distance) / self.temperature
+        if not training:  # what the discriminants say of the cells they were made from teaches nothing
+            evidence = ops.matmul(shift, self.evidence_kernel) + self.evidence_bias
+            logits = logits + self.evidence_weight * evidence
         return {"policy": logits, "value": ops.squeeze(self.value(hidden), -1)}
+
+    def compile(self, optimizer="rmsprop", **kwargs) -> None:
+        """As ``keras.Model.compile``; the hidden layer's threshold follows the optimizer's learning rate."""
+        super().compile(optimizer=optimizer, **kwargs)
+        self.hidden.follow(self.optimizer)
 
     def get_config(self) -> dict:
         """What :meth:`from_config` needs."""
-        return super().get_config() | self.sizes | {"curvature": self.curvature, "dropout": self.dropout_rate}
+        rule = self.hidden.stdp
+        return (
+            super().get_config()
+            | self.sizes
+            | {
+                "curvature": self.curvature,
+                "dropout": self.dropout_rate,
+                "seed": self.seed,
+                "stdp": None if rule is None else keras.saving.serialize_keras_object(rule),
+            }
+        )
 
 
 @keras.saving.register_keras_serializable(package="hyperperturb")
@@ -242,7 +268,7 @@ def assemble(
         },
         cells=None
         if heads is None
-        else heads.sizes | {"curvature": heads.curvature, "dropout": heads.dropout_rate},
+        else {k: v for k, v in heads.get_config().items() if k not in ("name", "trainable", "dtype")},
     )
     model.points.embeddings.assign(points)
     model.curvature.assign(curvature)

@@ -6,10 +6,18 @@ from importlib import import_module
 from typing import Any
 
 _LAZY = {
+    "FermiDirac": "decoders",
+    "FromManifold": "dense",
+    "HyperbolicAttention": "attention",
+    "HyperbolicDense": "dense",
     "HyperbolicEmbedding": "embedding",
+    "HyperbolicGraphConv": "graph_conv",
+    "PlasticDense": "plasticity",
     "QuantumAnnealing": "annealing",
     "RiemannianAdam": "optimizers",
     "RiemannianSGD": "optimizers",
+    "STDP": "plasticity",
+    "ToManifold": "dense",
     "WrappedNormal": "initializers",
     "manifold_of": "manifold_variable",
     "replicate_points": "annealing",
@@ -17,10 +25,18 @@ _LAZY = {
 }
 
 __all__ = [
+    "STDP",
+    "FermiDirac",
+    "FromManifold",
+    "HyperbolicAttention",
+    "HyperbolicDense",
     "HyperbolicEmbedding",
+    "HyperbolicGraphConv",
+    "PlasticDense",
     "QuantumAnnealing",
     "RiemannianAdam",
     "RiemannianSGD",
+    "ToManifold",
     "WrappedNormal",
     "manifold_of",
     "replicate_points",
