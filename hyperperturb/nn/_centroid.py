@@ -1,8 +1,8 @@
 r"""Centroids of neighbourhoods and of attention weights, as sums of coordinates in which centroids are linear.
 
-The Lorentz centroid (Law et al. 2019; on the ball the Einstein or gyromidpoint of Ungar) is a weighted sum of hyperboloid
-coordinates, scaled back onto the hyperboloid. So any sparse or dense sum will do: lift the points once, add, and settle the
-sums.
+The Lorentz centroid (Law et al. 2019; on the ball it is Ungar's gyromidpoint) is a weighted sum of hyperboloid
+coordinates, scaled back onto the hyperboloid. So any sparse or dense sum will do: lift the points once, add, and
+settle the sums.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ def settle(space: Manifold, total: Any, mass: Any, like: Any) -> Any:
     """
     mass = ops.cast(mass, dtype_of(total))
     if isinstance(space, Euclidean):
-        return narrow(ops, safe.divide(total, mass + 0.0 * total), like)
+        return narrow(ops, safe.divide(total, mass), like)
     c = ops.cast(ops.convert_to_tensor(space.c), dtype_of(total))
     time, spatial = total[..., :1], total[..., 1:]
     # Reverse Cauchy-Schwarz: the Lorentz norm of the sum is at least the sum of the weights.
     length = safe.sqrt(ops.maximum(ops.square(time) - c * safe.sum_squares(spatial), ops.square(mass)))
-    centre = safe.divide(spatial, length + 0.0 * spatial)
+    centre = safe.divide(spatial, length)
     return narrow(ops, safe.arsinhc(c * safe.sum_squares(centre)) * centre, like)
