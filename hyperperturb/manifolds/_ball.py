@@ -20,14 +20,29 @@ def add(x: Array, gap_x: Array, y: Array, gap_y: Array, c: Array) -> Array:
     """Return the Möbius sum for known gaps, not projected."""
     total = x + y
     bend = c * sum_squares(total)
-    return (gap_x * total + bend * x) / (gap_x * gap_y + bend)
+    # One quotient a point and vector, and nothing else in each coordinate: XLA keeps divisions out of the loop over
+    # coordinates, where it would repeat what leads to a product or a sum.
+    whole = gap_x * gap_y + bend
+    return (gap_x / whole) * total + (bend / whole) * x
 
 
 def project(x: Array, c: Array) -> Array:
     """Return the points, those at or beyond the rim pulled back to ``sqrt(c)|x| = 1 - eps``."""
     ops, x, c = prepare(x, c=c)
+    return _shrunk(ops, x, sum_squares(x), ops.ones_like(x[..., :1]), c)
+
+
+def project_any(x: Array, c: Array) -> Array:
+    """Return :func:`project` for vectors of any length, also when their squares overflow."""
+    ops, x, c = prepare(x, c=c)
+    divisor, square = safe.shortened(x, ops.ones_like(x[..., :1]))
+    return _shrunk(ops, x, square, divisor, c)
+
+
+def _shrunk(ops: Any, x: Array, square: Array, divisor: Array, c: Array) -> Array:
     limit = 1.0 - safe.boundary_eps(dtype_of(x))
-    radius2 = c * sum_squares(x)
+    radius2 = c * square
     outside = radius2 > limit * limit
-    shrink = limit / ops.sqrt(ops.where(outside, radius2, ops.ones_like(radius2)))
-    return ops.where(outside, shrink * x, x)
+    # One factor a point, exactly 1 inside: the product then changes no bit.
+    one = ops.ones_like(radius2)
+    return ops.where(outside, limit * one, one) / (divisor * ops.sqrt(ops.where(outside, radius2, one))) * x

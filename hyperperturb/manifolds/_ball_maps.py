@@ -6,7 +6,7 @@ from typing import Any
 
 from hyperperturb.manifolds import safe
 from hyperperturb.manifolds._backend import prepare
-from hyperperturb.manifolds._ball import add, dot, project
+from hyperperturb.manifolds._ball import add, dot, project, project_any
 from hyperperturb.manifolds.safe import gap, sum_squares
 
 Array = Any
@@ -31,10 +31,10 @@ def expmap(x: Array, v: Array, *, c: Any) -> Array:
     """
     _, x, v, c = prepare(x, v, c=c)
     gap_x = gap(x, c)
-    step = safe.bounded(v / gap_x)
-    z = c * sum_squares(step)
+    divisor, square = safe.shortened(v, gap_x)
+    z = c * square
     # The step's own gap is sech², known to full precision although 1 - c|y|² would not be.
-    return project(add(x, gap_x, safe.tanhc(z) * step, safe.sech2(z), c), c)
+    return project(add(x, gap_x, safe.tanhc(z) / divisor * v, safe.sech2(z), c), c)
 
 
 def logmap(x: Array, y: Array, *, c: Any) -> Array:
@@ -67,7 +67,8 @@ def logmap(x: Array, y: Array, *, c: Any) -> Array:
     s = y - x
     bend = c * sum_squares(s)
     z = bend / gap_x / gap_y
-    return safe.arsinhc(z) / (gap_y * ops.sqrt(1.0 + z)) * (gap_x * s - bend * x)
+    length, away = safe.arsinhc(z), gap_y * ops.sqrt(1.0 + z)
+    return (length * gap_x / away) * s - (length * bend / away) * x
 
 
 def expmap0(v: Array, *, c: Any) -> Array:
@@ -91,9 +92,9 @@ def expmap0(v: Array, *, c: Any) -> Array:
     >>> expmap0(np.array([np.arctanh(0.5), 0.0]), c=1.0).round(12).tolist()
     [0.5, 0.0]
     """
-    _, v, c = prepare(v, c=c)
-    v = safe.bounded(v)
-    return project(safe.tanhc(c * sum_squares(v)) * v, c)
+    ops, v, c = prepare(v, c=c)
+    divisor, square = safe.shortened(v, ops.ones_like(v[..., :1]))
+    return project(safe.tanhc(c * square) / divisor * v, c)
 
 
 def logmap0(y: Array, *, c: Any) -> Array:
@@ -115,7 +116,7 @@ def logmap0(y: Array, *, c: Any) -> Array:
     """
     ops, y, c = prepare(y, c=c)
     gap_y = gap(y, c)
-    return safe.arsinhc(c * sum_squares(y) / gap_y) / ops.sqrt(gap_y) * y
+    return (safe.arsinhc(c * sum_squares(y) / gap_y) / ops.sqrt(gap_y)) * y
 
 
 def ptransp(x: Array, y: Array, v: Array, *, c: Any) -> Array:
@@ -145,10 +146,11 @@ def ptransp(x: Array, y: Array, v: Array, *, c: Any) -> Array:
     s = y - x
     bend = c * sum_squares(s)
     xv, sv = c * dot(ops, x, v), c * dot(ops, s, v)
-    along_s = -xv * (gap_y + bend) - c * sum_squares(x) * sv
+    along_s = -xv * (gap_y + bend) - (1.0 - gap_x) * sv
     along_x = gap_x * sv - bend * xv
-    rotated = v + 2.0 * (along_s * s + along_x * x) / (gap_x * gap_y + bend)
-    return gap_y / gap_x * rotated
+    stretch = gap_y / gap_x
+    turn = 2.0 * stretch / (gap_x * gap_y + bend)
+    return stretch * v + (turn * along_s) * s + (turn * along_x) * x
 
 
 def ptransp0(y: Array, v: Array, *, c: Any) -> Array:
@@ -178,7 +180,7 @@ def retr(x: Array, v: Array, *, c: Any) -> Array:
     Parameters and result as in :func:`expmap`.
     """
     _, x, v, c = prepare(x, v, c=c)
-    return project(safe.bounded(x + v), c)
+    return project_any(x + v, c)
 
 
 def geodesic(t: Any, x: Array, y: Array, *, c: Any) -> Array:

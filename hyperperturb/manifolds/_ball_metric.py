@@ -6,7 +6,7 @@ from typing import Any
 
 from hyperperturb.manifolds import safe
 from hyperperturb.manifolds._backend import prepare
-from hyperperturb.manifolds._ball import dot, project
+from hyperperturb.manifolds._ball import dot, project_any
 from hyperperturb.manifolds._pairwise import squared_differences
 from hyperperturb.manifolds.safe import gap
 
@@ -165,7 +165,7 @@ def projx(x: Array, *, c: Any) -> Array:
     True
     """
     _, x, c = prepare(x, c=c)
-    return project(safe.bounded(x), c)
+    return project_any(x, c)
 
 
 def proju(x: Array, u: Array, *, c: Any) -> Array:

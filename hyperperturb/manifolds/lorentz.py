@@ -46,19 +46,20 @@ def _time(ops: Any, space: Array, c: Array) -> Array:
 
 def _point(ops: Any, space: Array, c: Array, dtype: str) -> Array:
     """Return the point over the given space part, within the reach of the dtype that it will be stored in."""
-    limit = safe.reach(dtype)
-    space = safe.bounded(space)
-    size2 = c * sum_squares(space)
-    outside = size2 > limit * limit
-    shrink = limit / ops.sqrt(ops.where(outside, size2, ops.ones_like(size2)))
-    space = ops.where(outside, shrink * space, space)
-    return ops.concatenate([_time(ops, space, c), space], axis=-1)
+    limit2 = safe.reach(dtype) ** 2
+    divisor, square = safe.shortened(space, ops.ones_like(space[..., :1]), dtype)
+    size2 = c * square
+    # One factor a point, exactly 1 within reach; time follows from the same sum.
+    one = ops.ones_like(size2)
+    excess = ops.sqrt(ops.maximum(size2 / limit2, one))
+    time = ops.sqrt((1.0 + ops.minimum(size2, limit2)) / c)
+    return ops.concatenate([time, (one / (divisor * excess)) * space], axis=-1)
 
 
 def _tangent(ops: Any, x: Array, space: Array, c: Array) -> Array:
     """Return the tangent vector at ``x`` with the given space part: orthogonality fixes its time part."""
     time = _dot(ops, x[..., 1:], space) / _time(ops, x[..., 1:], c)
-    return ops.concatenate([time, space + 0.0 * x[..., 1:]], axis=-1)
+    return ops.concatenate([time, space], axis=-1)
 
 
 def _half_sinh2(ops: Any, x: Array, y: Array, c: Array) -> Array:
@@ -112,10 +113,11 @@ def inner(x: Array, u: Array, v: Array | None = None, *, c: Any, keepdims: bool 
 
 
 def _inner(ops: Any, x: Array, u: Array, v: Array, c: Array) -> Array:
-    direction = safe.divide(x, safe.norm(x) + 0.0 * x)
-    along_u, along_v = _dot(ops, u, direction), _dot(ops, v, direction)
-    across = _dot(ops, u - along_u * direction, v - along_v * direction)
-    return across + along_u * along_v / (1.0 + c * sum_squares(x))
+    square = sum_squares(x)
+    # Multiples of x: the parts of u and v along it.
+    along_u, along_v = safe.divide(_dot(ops, u, x), square), safe.divide(_dot(ops, v, x), square)
+    across = _dot(ops, u - along_u * x, v - along_v * x)
+    return across + along_u * along_v * square / (1.0 + c * square)
 
 
 def norm(x: Array, u: Array, *, c: Any, keepdims: bool = False) -> Array:
@@ -153,8 +155,8 @@ def dist(x: Array, y: Array, *, c: Any, keepdims: bool = False) -> Array:
     2.0
     """
     ops, x, y, c, like = _prepare_wide(x, y, c=c)
-    value = 2.0 * ops.arcsinh(safe.sqrt(_half_sinh2(ops, x[..., 1:], y[..., 1:], c))) / ops.sqrt(c)
-    value = narrow(ops, value, like)
+    half = narrow(ops, safe.sqrt(_half_sinh2(ops, x[..., 1:], y[..., 1:], c)), like)
+    value = 2.0 * half * safe.arsinhc(ops.square(half)) / narrow(ops, ops.sqrt(c), like)
     return value if keepdims else value[..., 0]
 
 
@@ -214,17 +216,17 @@ def expmap(x: Array, v: Array, *, c: Any) -> Array:
         ``(..., d + 1)``, on the hyperboloid.
     """
     ops, x, v, c, like = _prepare_wide(x, v, c=c)
-    xs, vs = x[..., 1:], safe.bounded(v[..., 1:])
+    dtype = dtype_of(like)
+    xs, vs = x[..., 1:], safe.bounded(v[..., 1:], dtype)
     z = c * _inner(ops, xs, vs, vs, c)
     # sinh must not overflow; a step that long ends at the dtype's reach anyway.
-    far = safe.arsinh_reach(dtype_of(like)) ** 2
-    vs = vs * ops.where(z > far, ops.sqrt(far / ops.where(z > far, z, ops.ones_like(z))), ops.ones_like(z))
+    far = safe.arsinh_reach(dtype) ** 2
+    excess = ops.sqrt(ops.maximum(z / far, ops.ones_like(z)))
     z = ops.minimum(z, far)
     ratio = safe.sinhc(z)
     # cosh = sqrt(1 + sinh²), with sinh² = z ratio², needs no second function of z.
-    return narrow(
-        ops, _point(ops, ops.sqrt(1.0 + z * ops.square(ratio)) * xs + ratio * vs, c, dtype_of(like)), like
-    )
+    space = ops.sqrt(1.0 + z * ops.square(ratio)) * xs + (ratio / excess) * vs
+    return narrow(ops, _point(ops, space, c, dtype), like)
 
 
 def logmap(x: Array, y: Array, *, c: Any) -> Array:
@@ -249,18 +251,20 @@ def logmap(x: Array, y: Array, *, c: Any) -> Array:
     ops, x, y, c, like = _prepare_wide(x, y, c=c)
     xs, ys = x[..., 1:], y[..., 1:]
     half = _half_sinh2(ops, xs, ys, c)
-    factor = safe.arsinhc(half) / ops.sqrt(1.0 + half)
-    return narrow(ops, _tangent(ops, x, factor * ((ys - xs) - 2.0 * half * xs), c), like)
+    # The factor scales the vector as a whole: rounding in the result's dtype is enough for it.
+    length, away = wide(ops, safe.arsinhc(narrow(ops, half, like))), ops.sqrt(1.0 + half)
+    space = (length / away) * (ys - xs) - (2.0 * half * length / away) * xs
+    return narrow(ops, _tangent(ops, x, space, c), like)
 
 
 def expmap0(v: Array, *, c: Any) -> Array:
     """Return the exponential map at the origin; the time part of ``v`` is ignored. As :func:`expmap`."""
     ops, v, c = prepare(v, c=c)
-    vs = safe.bounded(v[..., 1:])
-    z = c * sum_squares(vs)
-    far = safe.arsinh_reach(dtype_of(v)) ** 2
-    vs = vs * ops.where(z > far, ops.sqrt(far / ops.where(z > far, z, ops.ones_like(z))), ops.ones_like(z))
-    return _point(ops, safe.sinhc(ops.minimum(z, far)) * vs, c, dtype_of(v))
+    vs = v[..., 1:]
+    divisor, square = safe.shortened(vs, ops.ones_like(vs[..., :1]))
+    z, far = c * square, safe.arsinh_reach(dtype_of(v)) ** 2
+    excess = ops.sqrt(ops.maximum(z / far, ops.ones_like(z)))
+    return _point(ops, safe.sinhc(ops.minimum(z, far)) / (divisor * excess) * vs, c, dtype_of(v))
 
 
 def logmap0(y: Array, *, c: Any) -> Array:
@@ -332,9 +336,14 @@ def proju(x: Array, u: Array, *, c: Any) -> Array:
     array
         Tangent vectors at ``x``, ``(..., d + 1)``.
     """
+    return _proju(x, u, 1.0, c)
+
+
+def _proju(x: Array, u: Array, sign: float, c: Any) -> Array:
+    """Project ``u`` with its time multiplied by ``sign``."""
     ops, x, u, c, like = _prepare_wide(x, u, c=c)
     xs, us = x[..., 1:], u[..., 1:]
-    product = _dot(ops, xs, us) - _time(ops, xs, c) * u[..., :1]
+    product = _dot(ops, xs, us) - sign * _time(ops, xs, c) * u[..., :1]
     return narrow(ops, _tangent(ops, x, us + c * product * xs, c), like)
 
 
@@ -346,8 +355,7 @@ def projx(x: Array, *, c: Any) -> Array:
 
 def egrad2rgrad(x: Array, g: Array, *, c: Any) -> Array:
     """Return the Riemannian gradient: the sign of time flipped, then :func:`proju` ([4], algorithm 1)."""
-    ops, x, g, c = prepare(x, g, c=c)
-    return proju(x, ops.concatenate([-g[..., :1], g[..., 1:]], axis=-1), c=c)
+    return _proju(x, g, -1.0, c)
 
 
 def geodesic(t: Any, x: Array, y: Array, *, c: Any) -> Array:

@@ -210,19 +210,55 @@ def gap(x: Any, c: Any) -> Any:
     return ops.maximum(value, boundary_eps(dtype_of(x)))
 
 
-def bounded(v: Any) -> Any:
+def bounded(v: Any, stored: str | None = None) -> Any:
     """Return vectors, those so long that their squares overflow shortened to a length that is beyond all maps anyway.
+
+    ``stored`` is the dtype that they come from, if not that of ``v``.
 
     Examples
     --------
     >>> bool(np.isfinite(sum_squares(bounded(np.array([1e200, 0.0])))).all())
     True
     """
+    if stored not in (None, dtype_of(v)):
+        return v
     ops = ops_of(v)
-    longest = _LONGEST[dtype_of(v)]
-    top = ops.max(ops.abs(v), axis=-1, keepdims=True)
-    long = top > longest
-    return ops.where(long, v * (longest / ops.where(long, top, ops.ones_like(top))), v)
+    divisor, _ = shortened(v, ops.ones_like(v[..., :1]))
+    return (1.0 / divisor) * v
+
+
+def shortened(v: Any, gap: Any, stored: str | None = None) -> tuple[Any, Any]:
+    """Return the divisors that make ``v / gap`` :func:`bounded`, and the squares of the quotients' lengths.
+
+    Squares of float32 numbers never overflow in float64: there one sum tells how long a vector is and whether it is
+    too long.
+
+    Parameters
+    ----------
+    v
+        Vectors, ``(..., d)``.
+    gap
+        Positive, ``(..., 1)``.
+    stored
+        The dtype that ``v`` comes from and goes back to, if not its own.
+
+    Returns
+    -------
+    tuple
+        ``(divisor, square)``, both ``(..., 1)`` in the dtype of ``v``: ``gap`` itself and ``|v / gap|²`` for all vectors
+        but the longest.
+    """
+    ops = ops_of(v)
+    stored = stored or dtype_of(v)
+    longest = _LONGEST[stored]
+    vw = wide(ops, v)
+    if dtype_of(vw) != stored:
+        square, most = sum_squares(vw) / ops.square(wide(ops, gap)), longest * longest
+        excess = ops.sqrt(ops.maximum(square, most)) / longest
+        return gap * narrow(ops, excess, v), narrow(ops, ops.minimum(square, most), v)
+    top = ops.max(ops.abs(v), axis=-1, keepdims=True) / gap
+    divisor = gap * (ops.maximum(top, longest) / longest)
+    return divisor, sum_squares(v / divisor)
 
 
 def exact_zero(distance2: Any, scale: Any, dtype: str) -> Any:
