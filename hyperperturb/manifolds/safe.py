@@ -23,6 +23,11 @@ _BOUNDARY = {"float32": 1e-6, "float64": 1e-12}
 # Largest sqrt(c)|x_space| on the hyperboloid, sinh of the same distances. Further out a tangent vector is
 # lost: rounding across the radius, of the size of the coordinates, is then as long as a unit vector.
 _REACH = {"float32": 1e6, "float64": 1e12}
+# Farthest point in normal coordinates, as sqrt(c)|x|: float32 coordinates still tell directions 6e-8 apart there, and
+# what the formulas form of two such points, up to exp of twice the reach, stays finite even where there is no float64.
+_NORMAL_REACH = {"float32": 40.0, "float64": 80.0}
+# Longest step there, by the dtype computed in: enough to cross the manifold, and cosh of it does not overflow.
+_NORMAL_STEP = {"float32": 45.0, "float64": 200.0}
 # Longer vectors are shortened before their squares overflow, which would send them to the origin.
 _LONGEST = {"float32": 1e15, "float64": 1e150}
 # Below this z the Taylor series (five terms) is exact to rounding, and above it the closed form's
@@ -35,6 +40,8 @@ _ARTANH_MAX = {"float32": 1.0 - 1e-7, "float64": 1.0 - 1e-15}
 _TANHC = (1.0, -1 / 3, 2 / 15, -17 / 315, 62 / 2835, -1382 / 155925)
 _ARTANHC = (1.0, 1 / 3, 1 / 5, 1 / 7, 1 / 9, 1 / 11)
 _SINHC = (1.0, 1 / 6, 1 / 120, 1 / 5040, 1 / 362880)
+_SINHC_SLOPE = (1 / 6, 1 / 120, 1 / 5040, 1 / 362880, 1 / 39916800)
+_COTH_SLOPE = (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555)
 _ARSINHC = (1.0, -1 / 6, 3 / 40, -5 / 112, 35 / 1152, -63 / 2816)
 _SECH2 = (1.0, -1.0, 2 / 3, -17 / 45, 62 / 315, -1382 / 14175)
 
@@ -58,6 +65,16 @@ def reach(dtype: str) -> float:
 def arsinh_reach(dtype: str) -> float:
     """Return the longest step, as ``sqrt(c)|v|``, that is taken on the hyperboloid: further is out of reach anyway."""
     return float(np.arcsinh(_REACH[dtype]))
+
+
+def normal_reach(dtype: str) -> float:
+    """Return the largest allowed ``sqrt(c)|x|`` of a point in normal coordinates in a dtype."""
+    return _NORMAL_REACH[dtype]
+
+
+def normal_step(dtype: str) -> float:
+    """Return the longest step, as ``sqrt(c)|v|``, in normal coordinates computed in a dtype."""
+    return _NORMAL_STEP[dtype]
 
 
 def _analytic(z: Any, series: Sequence[float], closed: Callable[[Any, Any], Any]) -> Any:
@@ -91,6 +108,16 @@ def artanhc(z: Any) -> Any:
 def sinhc(z: Any) -> Any:
     r"""Return :math:`\sinh(\sqrt z)/\sqrt z` for ``z >= 0``; the caller bounds ``z`` (see :func:`reach`)."""
     return _analytic(z, _SINHC, lambda ops, t: ops.sinh(t) / t)
+
+
+def sinhc_slope(z: Any) -> Any:
+    r"""Return :math:`(\sinh(\sqrt z)/\sqrt z - 1)/z` for ``z >= 0``; 1/6 at 0."""
+    return _analytic(z, _SINHC_SLOPE, lambda ops, t: (ops.sinh(t) / t - 1.0) / ops.square(t))
+
+
+def coth_slope(z: Any) -> Any:
+    r"""Return :math:`(\sqrt z\coth\sqrt z - 1)/z` for ``z >= 0``; 1/3 at 0."""
+    return _analytic(z, _COTH_SLOPE, lambda ops, t: (t / ops.tanh(t) - 1.0) / ops.square(t))
 
 
 def arsinhc(z: Any) -> Any:
