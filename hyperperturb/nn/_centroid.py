@@ -72,7 +72,7 @@ def settle(space: Manifold, total: Any, mass: Any, like: Any) -> Any:
     mass = ops.cast(mass, dtype_of(total))
     if isinstance(space, Euclidean):
         return narrow(ops, safe.divide(total, mass), like)
-    c = ops.cast(ops.convert_to_tensor(space.c), dtype_of(total))
+    _, total, c = prepare(total, c=space.c)
     time, spatial = total[..., :1], total[..., 1:]
     # Reverse Cauchy-Schwarz: the Lorentz norm of the sum is at least the sum of the weights.
     length = safe.sqrt(ops.maximum(ops.square(time) - c * safe.sum_squares(spatial), ops.square(mass)))

@@ -43,6 +43,15 @@ def inverse_softplus(value: float) -> float:
     return value + math.log(-math.expm1(-value))
 
 
+def are_several(shapes: Any, *counts: int) -> bool:
+    """Tell whether what Keras hands to ``build`` are the shapes of a list of so many inputs."""
+    return (
+        isinstance(shapes, list | tuple)
+        and len(shapes) in counts
+        and all(isinstance(shape, list | tuple) for shape in shapes)
+    )
+
+
 class ManifoldLayer(keras.layers.Layer):
     """A layer whose inputs or outputs are points of a manifold.
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from hyperperturb.manifolds import safe
 from hyperperturb.nn._centroid import lift, settle
 from hyperperturb.nn._manifold_layer import ManifoldLayer, components, from_components, inverse_softplus
 
@@ -174,14 +175,12 @@ class HyperbolicAttention(ManifoldLayer):
         scores = -sharpness * self.manifold.pairwise_dist(queries, keys)
         if score_bias is not None:
             scores = scores + self._points(score_bias)
-        if mask is None:
-            return ops.softmax(scores, axis=-1)
-        mask = ops.broadcast_to(ops.cast(mask, "bool"), ops.shape(scores))
-        lowest = float(np.finfo(self.point_dtype).min)
-        some = ops.any(mask, axis=-1, keepdims=True)
-        # A row without a single key would be uniform: it is computed as if unmasked, and then set to zero.
-        share = ops.softmax(ops.where(ops.logical_or(mask, ops.logical_not(some)), scores, lowest), axis=-1)
-        return ops.where(mask, share, ops.zeros_like(share))
+        if mask is not None:
+            scores = ops.where(mask, scores, float(np.finfo(self.point_dtype).min))
+        share = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
+        if mask is not None:  # a row without a single key is uniform up to here
+            share = ops.where(mask, share, ops.zeros_like(share))
+        return safe.divide(share, ops.sum(share, axis=-1, keepdims=True))
 
     @staticmethod
     def _mask(query: Any, key: Any, value_mask: Any, key_mask: Any, attention_mask: Any, causal: bool) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from hyperperturb.nn._manifold_layer import ManifoldLayer, inverse_softplus
+from hyperperturb.nn._manifold_layer import ManifoldLayer, are_several, inverse_softplus
 
 
 @keras.saving.register_keras_serializable(package="hyperperturb")
@@ -73,7 +73,7 @@ class FermiDirac(ManifoldLayer):
 
     def build(self, input_shape: Any) -> None:
         """Create ``r`` and ``t``, if they are trained."""
-        if not isinstance(input_shape, list | tuple) or len(input_shape) != 2:
+        if not are_several(input_shape, 2):
             raise ValueError(f"`FermiDirac` takes a list [x, y] of points. Received: shapes {input_shape}")
         if self.learnable:
             self.radius = self._weight("radius", (), keras.initializers.Constant(self.r))

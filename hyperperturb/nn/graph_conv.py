@@ -10,7 +10,7 @@ from keras import ops
 
 from hyperperturb.manifolds import safe
 from hyperperturb.nn._centroid import lift, settle
-from hyperperturb.nn._manifold_layer import ManifoldLayer, from_components, inverse_softplus
+from hyperperturb.nn._manifold_layer import ManifoldLayer, are_several, from_components, inverse_softplus
 from hyperperturb.nn.dense import HyperbolicDense
 
 AGGREGATIONS = ("tangent", "midpoint")
@@ -155,7 +155,7 @@ class HyperbolicGraphConv(ManifoldLayer):
 
     def build(self, input_shape: Any) -> None:
         """Create the dense layer's weights and those of the attention."""
-        if not isinstance(input_shape, list | tuple) or len(input_shape) not in (2, 3):
+        if not are_several(input_shape, 2, 3):
             raise ValueError(
                 "`HyperbolicGraphConv` takes a list [points, edges] or [points, edges, weights]. "
                 f"Received: shapes {input_shape}"
