@@ -12,6 +12,7 @@ callbacks' state.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
 import zlib
@@ -25,6 +26,8 @@ import numpy as np
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path
+from hyperperturb.nn import distribution
+from hyperperturb.nn.cluster import Cluster
 
 _FORMAT = 1
 
@@ -67,26 +70,140 @@ def fit(
     Raises
     ------
     HyperPerturbError
-        When the checkpoint is damaged or belongs to another model or other data.
+        When the checkpoint is damaged or belongs to another model or other data; when another worker is gone, or was
+        told something else.
+
+    Notes
+    -----
+    On one device and under ``MirroredStrategy`` this is ``model.fit``. Under ``MultiWorkerMirroredStrategy`` it is a
+    loop of ``strategy.run`` over ``model.train_step`` with the same logs and the same callbacks; only the first
+    worker reads and writes the checkpoint.
     """
     if not model.built:
         model(keras.tree.map_structure(keras.ops.convert_to_tensor, data[0][0]))
     model.optimizer.build(model.trainable_variables)
+    if distribution.replicas() > 1:
+        # XLA does not compile the sums over devices, and Keras' loop of several steps fails on their data
+        model.jit_compile, model.steps_per_execution = False, 1
+    cluster = distribution.cluster_in_scope()
     keeper = _Keeper(model, data, callbacks, None if checkpoint is None else Path(checkpoint))
-    keeper.load()
-    model.fit(
-        data,
-        validation_data=validation_data,
-        epochs=keeper.last if keeper.stopped else epochs,
-        initial_epoch=keeper.last,
-        shuffle=False,  # Keras would shuffle the steps of an epoch with a generator nobody seeds
-        verbose=0,
-        callbacks=[_SetEpoch(data, validation_data), *callbacks, keeper],
-    )
+    together = [_SetEpoch(data, validation_data), *callbacks, keeper]
+    if cluster is None:
+        keeper.load()
+        model.fit(
+            data,
+            validation_data=validation_data,
+            epochs=keeper.last if keeper.stopped else epochs,
+            initial_epoch=keeper.last,
+            shuffle=False,  # Keras would shuffle the steps of an epoch with a generator nobody seeds
+            verbose=0,
+            callbacks=together,
+        )
+    else:
+        import tensorflow as tf
+
+        try:
+            keeper.load(cluster)
+            _check_equal(model, keeper, cluster, epochs)
+            _fit_with_others(model, data, validation_data, epochs, keeper, together)
+        except (
+            tf.errors.UnavailableError,
+            tf.errors.AbortedError,
+            tf.errors.CancelledError,
+            tf.errors.DeadlineExceededError,
+            tf.errors.FailedPreconditionError,
+        ) as error:
+            raise distribution.lost_worker(error, cluster, keeper.last) from error
     history = model.history
     history.epoch = list(range(keeper.last))
     history.history = {name: [row.get(name) for row in keeper.rows] for name in _names(keeper.rows)}
     return history
+
+
+def _fit_with_others(
+    model: keras.Model,
+    data: keras.utils.PyDataset,
+    validation_data: keras.utils.PyDataset | None,
+    epochs: int,
+    keeper: _Keeper,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Do what ``model.fit`` does, with several workers in lockstep, where Keras 3.15's own fit fails.
+
+    Every worker makes the whole batch and takes its part, so no data travel; only gradients and metrics do.
+    """
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+
+    def stepping(step: Any) -> Any:
+        def once(element: Any) -> None:
+            step(element)  # what it returns is this replica's; the epoch's figures are read from the metrics
+
+        return tf.function(lambda element: strategy.run(once, args=(element,)), reduce_retracing=True)
+
+    train, test = stepping(model.train_step), stepping(model.test_step)
+    container = keras.callbacks.CallbackList(
+        callbacks, add_history=True, model=model, epochs=epochs, steps=len(data), verbose=0
+    )
+    model.stop_training = keeper.stopped
+    container.on_train_begin()
+    logs: dict[str, float] = {}
+    for epoch in range(keeper.last, epochs):
+        if model.stop_training:
+            break
+        model.reset_metrics()
+        container.on_epoch_begin(epoch)
+        for i in range(len(data)):
+            container.on_train_batch_begin(i)
+            train(distribution.local_part(_as_tuple(data[i])))
+            container.on_train_batch_end(i)
+        logs = _metrics(model)
+        if validation_data is not None:
+            model.reset_metrics()
+            container.on_test_begin()
+            for i in range(len(validation_data)):
+                container.on_test_batch_begin(i)
+                test(distribution.local_part(_as_tuple(validation_data[i])))
+                container.on_test_batch_end(i)
+            judged = _metrics(model)
+            container.on_test_end(judged)
+            logs |= {f"val_{name}": value for name, value in judged.items()}
+        container.on_epoch_end(epoch, logs)
+    model.optimizer.finalize_variable_values(model.trainable_weights)
+    container.on_train_end(logs)
+
+
+def _as_tuple(element: Any) -> tuple:
+    return element if isinstance(element, tuple) else (element,)
+
+
+def _metrics(model: keras.Model) -> dict[str, float]:
+    """Read the metrics of all replicas together: outside a replica, reading sums their variables up."""
+    return {name: float(value) for name, value in model.get_metrics_result().items()}
+
+
+def _check_equal(model: keras.Model, keeper: _Keeper, cluster: Cluster, epochs: int) -> None:
+    """Refuse to train with workers that were told something else, which would quietly go apart.
+
+    Raises
+    ------
+    HyperPerturbError
+        Naming the worker that differs from the chief.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    told = {"optimizer": model.optimizer.get_config(), "epochs": epochs, "last": keeper.last}
+    digest.update(json.dumps(told, sort_keys=True, default=str).encode())
+    keeper.data.set_epoch(0)
+    digest.update(_fingerprint(keeper.data[0]).encode())
+    digest.update(_fingerprint([v.numpy() for v in model.variables]).encode())
+    gathered = distribution.gather_bytes(digest.digest())
+    for index, theirs in enumerate(gathered):
+        if theirs != gathered[0]:
+            raise HyperPerturbError(
+                f"{cluster.name(index).capitalize()} has other data or settings than {cluster.name(0)}.",
+                hint="Start the same command with the same files and the same versions on every worker.",
+            )
 
 
 def _names(rows: list[dict[str, float]]) -> list[str]:
@@ -130,15 +247,20 @@ class _Keeper(keras.callbacks.Callback):
         """Number of whole epochs so far."""
         return len(self.rows)
 
-    def load(self) -> None:
-        """Read the checkpoint, where there is one."""
+    def load(self, cluster: Cluster | None = None) -> None:
+        """Read the checkpoint, where there is one; with several workers, all of them read the chief's."""
         if self.path is None:
             return
         self.data.set_epoch(0)
         self.fingerprint = _fingerprint(self.data[0])
-        if self.path.exists():
-            self.state = State.read(self.path)
-            self.state.check(self._variables(), self.fingerprint, len(self.keeping), self.path)
+        chief = cluster is None or cluster.chief
+        content = self.path.read_bytes() if chief and self.path.exists() else b""
+        if cluster is not None:
+            content = distribution.from_chief(content)
+            self.path = self.path if chief else None
+        if content:
+            self.state = State.parse(content, str(self.path or "the chief's"))
+            self.state.check(self._variables(), self.fingerprint, len(self.keeping), str(self.path))
             self.rows, self.stopped = list(self.state.rows), self.state.stopped
 
     def _variables(self) -> list[keras.Variable]:
@@ -191,16 +313,16 @@ class State:
             np.savez(file, about=np.array(json.dumps(about)), **arrays)
 
     @classmethod
-    def read(cls, path: Path) -> State:
+    def parse(cls, content: bytes, name: str) -> State:
         """Read a checkpoint.
 
         Raises
         ------
         HyperPerturbError
-            When the file is damaged or of another version.
+            When it is damaged or of another version.
         """
         try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 about = json.loads(str(file["about"]))
                 if about["format"] != _FORMAT:
                     raise ValueError(f"format {about['format']}")
@@ -217,11 +339,11 @@ class State:
                 )
         except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise HyperPerturbError(
-                f"The checkpoint '{path}' is damaged or of another version ({error}).",
+                f"The checkpoint '{name}' is damaged or of another version ({error}).",
                 hint="Remove it to start this part of the training from its beginning.",
             ) from error
 
-    def check(self, variables: list[keras.Variable], fingerprint: str, keeping: int, path: Path) -> None:
+    def check(self, variables: list[keras.Variable], fingerprint: str, keeping: int, name: str) -> None:
         """Refuse to go on with another model or other data.
 
         Raises
@@ -234,10 +356,10 @@ class State:
         hint = "Remove it to start this part of the training from its beginning."
         if mine != theirs or keeping != len(self.callbacks):
             raise HyperPerturbError(
-                f"The checkpoint '{path}' belongs to a model of another shape.", hint=hint
+                f"The checkpoint '{name}' belongs to a model of another shape.", hint=hint
             )
         if fingerprint != self.fingerprint:
-            raise HyperPerturbError(f"The checkpoint '{path}' was made with other data.", hint=hint)
+            raise HyperPerturbError(f"The checkpoint '{name}' was made with other data.", hint=hint)
 
 
 def _fingerprint(element: Any) -> str:
