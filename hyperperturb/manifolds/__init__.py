@@ -1,8 +1,9 @@
 """Hyperbolic geometry, written once for NumPy arrays and for tensors of any Keras backend.
 
 Two levels: pure functions with the curvature as keyword ``c`` (modules
-:mod:`~hyperperturb.manifolds.poincare` and :mod:`~hyperperturb.manifolds.lorentz`), and classes that carry
-it (:class:`Euclidean`, :class:`PoincareBall`, :class:`Lorentz`). Nothing here imports Keras until a tensor
+:mod:`~hyperperturb.manifolds.poincare`, :mod:`~hyperperturb.manifolds.lorentz` and
+:mod:`~hyperperturb.manifolds.normal`), and classes that carry it (:class:`Euclidean`, :class:`PoincareBall`,
+:class:`Lorentz`, :class:`NormalCoordinates`). Nothing here imports Keras until a tensor
 is handed over.
 
 Examples
@@ -24,21 +25,24 @@ _LAZY = {
     "Euclidean": "spaces",
     "Lorentz": "spaces",
     "Manifold": "base",
+    "NormalCoordinates": "spaces",
     "PoincareBall": "spaces",
     "get": "spaces",
     "serialize": "spaces",
     "to_lorentz": "spaces",
     "to_poincare": "spaces",
 }
-_MODULES = ("lorentz", "poincare", "safe")
+_MODULES = ("lorentz", "normal", "poincare", "safe")
 
 __all__ = [
     "Euclidean",
     "Lorentz",
     "Manifold",
+    "NormalCoordinates",
     "PoincareBall",
     "get",
     "lorentz",
+    "normal",
     "poincare",
     "safe",
     "serialize",

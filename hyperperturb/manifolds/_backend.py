@@ -161,3 +161,12 @@ def narrow(ops: Any, x: Any, like: Any) -> Any:
 def stop_gradient(ops: Any, x: Any) -> Any:
     """Return ``x`` as a constant for differentiation; NumPy arrays are constants already."""
     return x if ops is np else ops.stop_gradient(x)
+
+
+def solve_positive(ops: Any, a: Any, b: Any) -> Any:
+    """Return the solutions of symmetric positive definite systems, ``(..., d, d)`` and ``(..., d)``."""
+    if ops is np:
+        return np.linalg.solve(a, b[..., None])[..., 0]
+    factor = ops.cholesky(a)
+    half = ops.solve_triangular(factor, b[..., None], lower=True)
+    return ops.solve_triangular(ops.swapaxes(factor, -1, -2), half, lower=False)[..., 0]

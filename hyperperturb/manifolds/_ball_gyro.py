@@ -8,6 +8,7 @@ from hyperperturb.manifolds import safe
 from hyperperturb.manifolds._backend import narrow, prepare, stop_gradient, wide
 from hyperperturb.manifolds._ball import add, project
 from hyperperturb.manifolds._ball_maps import expmap0, logmap0
+from hyperperturb.manifolds._frechet import midpoint_of, prepare_sets
 from hyperperturb.manifolds._sets import of_sets
 from hyperperturb.manifolds.safe import gap, sum_squares
 
@@ -139,5 +140,23 @@ def _centroid(ops: Any, x: Array, weights: Array, c: Array, c_points: Array, *, 
     space, time = total[..., :-1], total[..., -1:]
     mass = ops.sum(w, axis=-1, keepdims=True)
     # Reverse Cauchy-Schwarz: the Lorentz norm of the sum is at least the sum of the weights.
-    length = ops.sqrt(ops.maximum(ops.square(time) - cw * sum_squares(space), ops.square(mass)))
-    return project(narrow(ops, safe.divide(space, time + length), x), c)
+    length = safe.sqrt(ops.maximum(ops.square(time) - cw * sum_squares(space), ops.square(mass)))
+    return project(narrow(ops, safe.divide(space, time + length + 0.0 * space), x), c)
+
+
+def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
+    r"""Return the weighted Fréchet mean, which minimises :math:`\sum w_i\,d(m, x_i)^2`.
+
+    Found in normal coordinates; see :func:`hyperperturb.manifolds.normal.midpoint`, whose parameters apply. For
+    two equal weights it is the middle of the geodesic, as :func:`centroid` is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = np.tanh([[0.0], [1.0], [5.0]])
+    >>> np.arctanh(midpoint(points, c=1.0)).round(9).tolist()
+    [2.0]
+    """
+    ops, x, weights, c, like = prepare_sets(x, weights, c=c)
+    mean = midpoint_of(ops, 2.0 * logmap0(x, c=of_sets(ops, c)[1]), weights, c)
+    return project(narrow(ops, expmap0(0.5 * mean, c=c), like), c)

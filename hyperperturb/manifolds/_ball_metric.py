@@ -8,6 +8,7 @@ from hyperperturb.manifolds import safe
 from hyperperturb.manifolds._backend import prepare
 from hyperperturb.manifolds._ball import dot, project_any
 from hyperperturb.manifolds._pairwise import squared_differences
+from hyperperturb.manifolds._sets import of_sets
 from hyperperturb.manifolds.safe import gap
 
 Array = Any
@@ -125,7 +126,7 @@ def pairwise_dist(x: Array, y: Array | None = None, *, c: Any) -> Array:
     y
         Points, ``(..., m, d)``; the same as ``x`` if not given.
     c
-        Curvature magnitude, a scalar.
+        Curvature magnitude: a scalar, or one a set, ``(..., 1)``.
 
     Returns
     -------
@@ -139,6 +140,7 @@ def pairwise_dist(x: Array, y: Array | None = None, *, c: Any) -> Array:
     [[0.0, 1.0986], [1.0986, 0.0]]
     """
     ops, x, y, c = prepare(x, x if y is None else y, c=c)
+    _, c = of_sets(ops, c)
     ratio2 = squared_differences(ops, x, y) / gap(x, c) / ops.swapaxes(gap(y, c), -1, -2)
     return 2.0 * safe.arsinh_scaled(safe.sqrt(ratio2), c)
 
@@ -216,3 +218,23 @@ def to_lorentz(x: Array, *, c: Any) -> Array:
     ops, x, c = prepare(x, c=c)
     gap_x = gap(x, c)
     return ops.concatenate([(2.0 / gap_x - 1.0) / ops.sqrt(c), 2.0 * x / gap_x], axis=-1)
+
+
+def to_normal(x: Array, *, c: Any) -> Array:
+    r"""Return the normal coordinates at the origin, twice the logarithm there; an isometry.
+
+    Parameters
+    ----------
+    x
+        Points of the ball, ``(..., d)``.
+    c
+        Curvature magnitude.
+
+    Returns
+    -------
+    array
+        ``(..., d)``.
+    """
+    from hyperperturb.manifolds._ball_maps import logmap0
+
+    return 2.0 * logmap0(x, c=c)

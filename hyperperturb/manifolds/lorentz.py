@@ -19,6 +19,7 @@ from typing import Any
 
 from hyperperturb.manifolds import safe
 from hyperperturb.manifolds._backend import dtype_of, narrow, prepare, wide
+from hyperperturb.manifolds._frechet import midpoint_of, prepare_sets
 from hyperperturb.manifolds._sets import of_sets
 from hyperperturb.manifolds.safe import sum_squares
 
@@ -183,7 +184,7 @@ def pairwise_dist(x: Array, y: Array | None = None, *, c: Any) -> Array:
     y
         Points, ``(..., m, d + 1)``; the same as ``x`` if not given.
     c
-        Curvature magnitude, a scalar.
+        Curvature magnitude: a scalar, or one a set, ``(..., 1)``.
 
     Returns
     -------
@@ -191,6 +192,7 @@ def pairwise_dist(x: Array, y: Array | None = None, *, c: Any) -> Array:
         ``(..., n, m)``; exactly 0 for equal points.
     """
     ops, x, y, c = prepare(x, x if y is None else y, c=c)
+    _, c = of_sets(ops, c)
     xs, ys, cw = wide(ops, x[..., 1:]), wide(ops, y[..., 1:]), wide(ops, c)
     times = cw * _time(ops, xs, cw) * ops.swapaxes(_time(ops, ys, cw), -1, -2)
     excess = times - cw * ops.matmul(xs, ops.swapaxes(ys, -1, -2)) - 1.0
@@ -278,7 +280,9 @@ def logmap0(y: Array, *, c: Any) -> Array:
 def ptransp(x: Array, y: Array, v: Array, *, c: Any) -> Array:
     r"""Return the parallel transport along the geodesic ([5]).
 
-    :math:`v + \frac{c\langle y, v\rangle_L}{1 - c\langle x, y\rangle_L}(x + y)`.
+    The published :math:`v + \frac{c\langle y, v\rangle_L}{1 - c\langle x, y\rangle_L}(x + y)` subtracts numbers
+    of the size of :math:`x_0y_0`. In frames carried from the origin the transport is a rotation, which vanishes
+    with ``y - x``; see :func:`hyperperturb.manifolds.normal.ptransp`.
 
     Parameters
     ----------
@@ -296,12 +300,20 @@ def ptransp(x: Array, y: Array, v: Array, *, c: Any) -> Array:
     """
     ops, x, y, v, c, like = _prepare_wide(x, y, v, c=c)
     xs, ys, vs = x[..., 1:], y[..., 1:], v[..., 1:]
-    # <y, v>_L = <y - x, v>_L with v_0 = <x_s, v_s>/x_0; the difference of the times likewise through y - x.
-    time_x, step = _time(ops, xs, c), ys - xs
-    later = _dot(ops, step, xs + ys) / (time_x + _time(ops, ys, c))
-    product = _dot(ops, vs, step - later / time_x * xs)
-    half = _half_sinh2(ops, xs, ys, c)
-    return narrow(ops, _tangent(ops, y, vs + 0.5 * c * product / (1.0 + half) * (xs + ys), c), like)
+    root, step = ops.sqrt(c), ys - xs
+    cosh_x, cosh_y = root * _time(ops, xs, c), root * _time(ops, ys, c)
+    # The part of v along x as long as it is in the metric, so that v becomes its components in the frame.
+    vs = vs - c * _dot(ops, xs, vs) / (cosh_x * (1.0 + cosh_x)) * xs
+    gain = 1.0 + _half_sinh2(ops, xs, ys, c)
+    first = 2.0 + (cosh_x + cosh_y) / gain
+    slope = 0.5 * c / ((1.0 + cosh_x) * (1.0 + cosh_y))
+
+    def rotate(u: Array) -> Array:
+        return _dot(ops, step, u) * xs - _dot(ops, xs, u) * step
+
+    vs = vs + slope * rotate(first * vs + (c / gain) * rotate(vs))
+    space = vs + c * _dot(ops, ys, vs) / (1.0 + cosh_y) * ys
+    return narrow(ops, _tangent(ops, y, space, c), like)
 
 
 def ptransp0(y: Array, v: Array, *, c: Any) -> Array:
@@ -381,11 +393,16 @@ def centroid(x: Array, weights: Array | None = None, *, c: Any) -> Array:
     time, space = total[..., :1], total[..., 1:]
     mass = ops.sum(w, axis=-1, keepdims=True)
     # Reverse Cauchy-Schwarz bounds the Lorentz norm of the sum from below by the sum of the weights.
-    length = ops.sqrt(ops.maximum(cw * (ops.square(time) - sum_squares(space)), ops.square(mass)))
-    return _point(ops, narrow(ops, safe.divide(space, length), x), c, dtype_of(x))
+    length = safe.sqrt(ops.maximum(cw * (ops.square(time) - sum_squares(space)), ops.square(mass)))
+    return _point(ops, narrow(ops, safe.divide(space, length + 0.0 * space), x), c, dtype_of(x))
 
 
-midpoint = centroid
+def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
+    """Return the weighted Fréchet mean; as :func:`hyperperturb.manifolds.normal.midpoint`."""
+    ops, x, weights, c, like = prepare_sets(x, weights, c=c)
+    mean = midpoint_of(ops, logmap0(x, c=of_sets(ops, c)[1])[..., 1:], weights, c)
+    mean = expmap0(ops.concatenate([ops.zeros_like(mean[..., :1]), mean], axis=-1), c=c)
+    return projx(narrow(ops, mean, like), c=c)
 
 
 def to_poincare(x: Array, *, c: Any) -> Array:
@@ -408,3 +425,8 @@ def to_poincare(x: Array, *, c: Any) -> Array:
     from hyperperturb.manifolds.poincare import projx as into_ball
 
     return into_ball(space / (1.0 + ops.sqrt(c) * _time(ops, space, c)), c=c)
+
+
+def to_normal(x: Array, *, c: Any) -> Array:
+    """Return the normal coordinates at the origin, the space part of the logarithm there, ``(..., d)``; an isometry."""
+    return logmap0(x, c=c)[..., 1:]

@@ -1,26 +1,27 @@
 r"""Hyperbolic space of curvature :math:`-c` in Riemannian normal coordinates at the origin, as pure functions.
 
-A point is stored as its logarithm at the origin: a vector :math:`x` of :math:`\mathbb R^d` whose length is the distance
-from the origin. (On the hyperboloid it is :math:`(\cosh r, \sinh r\,n)/\sqrt c` with :math:`r = \sqrt c|x|` and
-:math:`n = x/|x|`; this is the hyperboloid parametrised by its tangent space at the origin.) The metric in these coordinates
-is 1 along :math:`n` and :math:`(\sinh r/r)^2` across it. Radii are exact in every dtype, where coordinates of the ball and
-of the hyperboloid run out of digits or of range.
+A point is stored as its logarithm at the origin: a vector :math:`x` of :math:`\mathbb R^d` whose length is the
+distance from the origin. (On the hyperboloid it is :math:`(\cosh r, \sinh r\,n)/\sqrt c` with :math:`r = \sqrt
+c|x|` and :math:`n = x/|x|`; this is the hyperboloid parametrised by its tangent space at the origin.) The
+metric in these coordinates is 1 along :math:`n` and :math:`(\sinh r/r)^2` across it. Radii are exact in every
+dtype, where coordinates of the ball and of the hyperboloid run out of digits or of range.
 
-**Tangent vectors** at :math:`x` are given by their components in the orthonormal frame that parallel transport carries from
-the origin to :math:`x`, not by the derivatives of the coordinates: inner products are those of flat space, transport from
-the origin is the identity, and transport between points is a rotation. In coordinates a vector along :math:`n` would carry
-its rounding across, where the metric magnifies it by :math:`\sinh r/r`, 10¹⁵ at :math:`r = 38`; in the frame nothing is
-magnified. :func:`to_coordinates` and :func:`from_coordinates` change between the two. The Möbius sum is then nothing but the
-exponential map, :math:`x\oplus y = \exp_x y`, and the logarithm is :math:`\log_x y = -x\oplus y`.
+**Tangent vectors** at :math:`x` are given by their components in the orthonormal frame that parallel transport
+carries from the origin to :math:`x`, not by the derivatives of the coordinates: inner products are those of
+flat space, transport from the origin is the identity, and transport between points is a rotation. In
+coordinates a vector along :math:`n` would carry its rounding across, where the metric magnifies it by
+:math:`\sinh r/r`, 10¹⁵ at :math:`r = 38`; in the frame nothing is magnified. :func:`to_coordinates` and
+:func:`from_coordinates` change between the two. The Möbius sum is then nothing but the exponential map,
+:math:`x\oplus y = \exp_x y`, and the logarithm is :math:`\log_x y = -x\oplus y`.
 
-NumPy arrays or tensors of a Keras backend, ``(..., d)``; ``c >= 0`` is a number or broadcasts against ``(..., 1)``. At
-``c = 0`` this is flat space, and all functions are differentiable in ``c`` there. Computed in float64 where the library has
-it.
+NumPy arrays or tensors of a Keras backend, ``(..., d)``; ``c >= 0`` is a number or broadcasts against ``(...,
+1)``. At ``c = 0`` this is flat space, and all functions are differentiable in ``c`` there. Computed in float64
+where the library has it.
 
 References
 ----------
-As in :mod:`hyperperturb.manifolds.poincare`, whose numbers are used; normal coordinates as in J. M. Lee: Introduction to
-Riemannian manifolds. Springer 2018, chapters 5 and 6.
+As in :mod:`hyperperturb.manifolds.poincare`, whose numbers are used; normal coordinates as in J. M. Lee:
+Introduction to Riemannian manifolds. Springer 2018, chapters 5 and 6.
 """
 
 from __future__ import annotations
@@ -28,104 +29,21 @@ from __future__ import annotations
 from typing import Any
 
 from hyperperturb.manifolds import safe
-from hyperperturb.manifolds._backend import dtype_of, narrow, prepare, stop_gradient, wide
+from hyperperturb.manifolds._backend import dtype_of, narrow, prepare
+from hyperperturb.manifolds._frechet import centroid_of, midpoint_of, prepare_sets
+from hyperperturb.manifolds._normal import (
+    dot,
+    gyro_sum,
+    half_sinh2,
+    point,
+    prepare_wide,
+    sinhc_cosh,
+    within,
+)
 from hyperperturb.manifolds._sets import of_sets
 from hyperperturb.manifolds.safe import sum_squares
 
 Array = Any
-
-
-def _prepare_wide(*arrays: Any, c: Any) -> tuple[Any, ...]:
-    """Return ``(ops, *arrays, c, like)`` in float64, and an array of the dtype that the result goes back to."""
-    ops, *arrays, c = prepare(*arrays, c=c)
-    return ops, *(wide(ops, a) for a in arrays), wide(ops, c), arrays[0]
-
-
-def _dot(ops: Any, u: Array, v: Array) -> Array:
-    return ops.sum(u * v, axis=-1, keepdims=True)
-
-
-def _within(ops: Any, x: Array, c: Array, limit: float) -> Array:
-    """Return the vectors, those longer than ``limit`` in units of the curvature radius shortened to it."""
-    x = safe.bounded(x)
-    z = c * sum_squares(x)
-    outside = z > limit * limit
-    return ops.where(outside, x * (limit / ops.sqrt(ops.where(outside, z, ops.ones_like(z)))), x)
-
-
-def _point(ops: Any, x: Array, c: Array, like: Array) -> Array:
-    """Return the points within the reach of the dtype that they are stored in."""
-    return _within(ops, x, c, safe.normal_reach(dtype_of(like)))
-
-
-def _sinhc_cosh(ops: Any, z: Array) -> tuple[Array, Array]:
-    """Return sinh(r)/r and cosh(r) of z = r²."""
-    ratio = safe.sinhc(z)
-    return ratio, ops.sqrt(1.0 + z * ops.square(ratio))
-
-
-def _far_from_origin(ops: Any, size2: Array, apart2: Array, c: Array) -> Array:
-    """Tell where the direction of a point is well defined beside its distance from another one.
-
-    There polar coordinates lose nothing. Elsewhere the forms that are smooth at the origin lose nothing: the point
-    is nearer to it than a curvature radius, and than to the other point.
-    """
-    return ops.logical_or(size2 > 0.01 * apart2, c * size2 >= 1.0)
-
-
-def _sum(ops: Any, x: Array, v: Array, c: Array) -> Array:
-    r"""Return :math:`\exp_x v = x\oplus v`, not bounded.
-
-    On the hyperboloid the sum is :math:`\cosh\ell\,(\cosh r, \sinh r\,n) + \frac{\sinh\ell}\ell(a\,e_n + v_\perp)`, with the
-    part :math:`a` of the step along :math:`n`. Its space part is :math:`Xn + \frac{\sinh\ell}{\ell}v_\perp` with
-    :math:`X = \sinh r\cosh\ell + \frac a\ell\sinh\ell\cosh r`, which for a step inwards is written as
-    :math:`\sinh(r-\ell) + (1+\frac a\ell)\sinh\ell\cosh r`, and both differences in :math:`x + v`: nothing cancels.
-    """
-    s, xv = x + v, _dot(ops, x, v)
-    size2, step2 = sum_squares(x), sum_squares(v)
-    sinhc_x, cosh_x = _sinhc_cosh(ops, c * size2)
-    sinhc_v, cosh_v = _sinhc_cosh(ops, c * step2)
-    far = _far_from_origin(ops, size2, sum_squares(s), c)
-    smooth = sinhc_v * v + (sinhc_x * cosh_v + c * sinhc_v * ops.square(sinhc_x) / (1.0 + cosh_x) * xv) * x
-
-    size = ops.sqrt(ops.where(far, size2, ops.ones_like(size2)))
-    step = safe.sqrt(step2)
-    n = x / size
-    across = s - _dot(ops, s, n) * n
-    along = xv / size
-    inwards = along < 0.0
-    left = _dot(ops, s, x - v) / (size + step)
-    remaining = left * safe.sinhc(c * ops.square(left))
-    turned = sum_squares(across) / ops.where(inwards, step - along, ops.ones_like(step))
-    radial = ops.where(
-        inwards, remaining + sinhc_v * cosh_x * turned, size * sinhc_x * cosh_v + along * sinhc_v * cosh_x
-    )
-    space = safe.bounded(ops.where(far, radial * n + sinhc_v * across, smooth))
-    return safe.arsinhc(c * sum_squares(space)) * space
-
-
-def _half_sinh2(ops: Any, x: Array, y: Array, c: Array) -> Array:
-    r"""Return :math:`\sinh^2(\sqrt c\,d(x, y)/2)/c` as a sum of positive terms (last axis kept).
-
-    :math:`\sinh^2\frac{r_x-r_y}{2} + \sinh r_x\sinh r_y\sin^2\frac\theta2`, with both differences written in ``x - y``.
-    """
-    s = x - y
-    size2_x, size2_y = sum_squares(x), sum_squares(y)
-    z_x, z_y = c * size2_x, c * size2_y
-    (sinhc_x, cosh_x), (sinhc_y, cosh_y) = _sinhc_cosh(ops, z_x), _sinhc_cosh(ops, z_y)
-    both = sinhc_x * sinhc_y
-    far = _far_from_origin(ops, ops.minimum(size2_x, size2_y), sum_squares(s), c)
-    flat_x = ops.square(sinhc_x) / (1.0 + cosh_x) * size2_x  # (cosh r - 1)/c
-    flat_y = ops.square(sinhc_y) / (1.0 + cosh_y) * size2_y
-    smooth = 0.5 * (flat_x + flat_y + c * flat_x * flat_y - both * _dot(ops, x, y))
-
-    size_x, size_y = safe.sqrt(size2_x), safe.sqrt(size2_y)
-    longer = safe.divide(_dot(ops, s, x + y), size_x + size_y)
-    radial = 0.5 * longer * safe.sinhc(0.25 * c * ops.square(longer))
-    # |x||y| - x·y = ||y|x - |x|y|²/(2|x||y|)
-    product = size_x * size_y
-    turn = sum_squares(size_y * s - longer * y) / ops.where(far, product, ops.ones_like(product))
-    return ops.where(far, ops.square(radial) + 0.25 * both * turn, ops.maximum(smooth, 0.0))
 
 
 def dist(x: Array, y: Array, *, c: Any, keepdims: bool = False) -> Array:
@@ -154,8 +72,8 @@ def dist(x: Array, y: Array, *, c: Any, keepdims: bool = False) -> Array:
     >>> float(dist(np.array([20.0, 0.0]), np.array([-15.0, 0.0]), c=1.0).round(12))
     35.0
     """
-    ops, x, y, c, like = _prepare_wide(x, y, c=c)
-    half = _half_sinh2(ops, _point(ops, x, c, like), _point(ops, y, c, like), c)
+    ops, x, y, c, like = prepare_wide(x, y, c=c)
+    half = half_sinh2(ops, point(ops, x, c, like), point(ops, y, c, like), c)
     value = narrow(ops, 2.0 * safe.sqrt(half) * safe.arsinhc(c * half), like)
     return value if keepdims else value[..., 0]
 
@@ -187,9 +105,9 @@ def pairwise_dist(x: Array, y: Array | None = None, *, c: Any) -> Array:
     array
         ``(..., n, m)``; exactly 0 for equal points.
     """
-    ops, x, y, c, like = _prepare_wide(x, x if y is None else y, c=c)
+    ops, x, y, c, like = prepare_wide(x, x if y is None else y, c=c)
     _, c = of_sets(ops, c)
-    x, y = _point(ops, x, c, like), _point(ops, y, c, like)
+    x, y = point(ops, x, c, like), point(ops, y, c, like)
     size2_x, size2_y = sum_squares(x), ops.swapaxes(sum_squares(y), -1, -2)
     size_x, size_y = safe.sqrt(size2_x), safe.sqrt(size2_y)
     both = size_x * size_y
@@ -258,9 +176,9 @@ def expmap(x: Array, v: Array, *, c: Any) -> Array:
     >>> expmap(np.array([30.0, 0.0]), np.array([-10.0, 0.0]), c=1.0).round(12).tolist()
     [20.0, 0.0]
     """
-    ops, x, v, c, like = _prepare_wide(x, v, c=c)
-    x, v = _point(ops, x, c, like), _within(ops, v, c, safe.normal_step(dtype_of(v)))
-    return _point(ops, narrow(ops, _sum(ops, x, v, c), like), narrow(ops, c, like), like)
+    ops, x, v, c, like = prepare_wide(x, v, c=c)
+    x, v = point(ops, x, c, like), within(ops, v, c, safe.normal_step(dtype_of(v)))
+    return point(ops, narrow(ops, gyro_sum(ops, x, v, c), like), narrow(ops, c, like), like)
 
 
 def logmap(x: Array, y: Array, *, c: Any) -> Array:
@@ -278,8 +196,8 @@ def logmap(x: Array, y: Array, *, c: Any) -> Array:
     array
         Tangent vectors at ``x``, in the frame carried from the origin, ``(..., d)``.
     """
-    ops, x, y, c, like = _prepare_wide(x, y, c=c)
-    return narrow(ops, _sum(ops, -_point(ops, x, c, like), _point(ops, y, c, like), c), like)
+    ops, x, y, c, like = prepare_wide(x, y, c=c)
+    return narrow(ops, gyro_sum(ops, -point(ops, x, c, like), point(ops, y, c, like), c), like)
 
 
 def expmap0(v: Array, *, c: Any) -> Array:
@@ -295,9 +213,10 @@ def logmap0(y: Array, *, c: Any) -> Array:
 def ptransp(x: Array, y: Array, v: Array, *, c: Any) -> Array:
     r"""Return the parallel transport along the geodesic: a rotation, by the area of the triangle origin, ``x``, ``y``.
 
-    :math:`\operatorname{gyr}[y, -x]v` of [2]; with :math:`S = \sinh^2(\sqrt c\,d/2)`, :math:`X_0 = \cosh r_x`, :math:`X_s =
-    \frac{\sinh r_x}{r_x}x` and :math:`Mv = X_s\langle Y_s, v\rangle - Y_s\langle X_s, v\rangle` it is :math:`v + \frac
-    c{2(1+S)(1+X_0)(1+Y_0)}M((2+2S+X_0+Y_0)v + cMv)`, in which ``M`` vanishes with ``y - x``.
+    :math:`\operatorname{gyr}[y, -x]v` of [2]; with :math:`S = \sinh^2(\sqrt c\,d/2)`, :math:`X_0 = \cosh r_x`,
+    :math:`X_s = \frac{\sinh r_x}{r_x}x` and :math:`Mv = X_s\langle Y_s, v\rangle - Y_s\langle X_s, v\rangle` it
+    is :math:`v + \frac c{2(1+S)(1+X_0)(1+Y_0)}M((2+2S+X_0+Y_0)v + cMv)`, in which ``M`` vanishes with ``y -
+    x``.
 
     Parameters
     ----------
@@ -313,15 +232,15 @@ def ptransp(x: Array, y: Array, v: Array, *, c: Any) -> Array:
     array
         Tangent vectors at ``y``, ``(..., d)``; same length.
     """
-    ops, x, y, v, c, like = _prepare_wide(x, y, v, c=c)
-    x, y = _point(ops, x, c, like), _point(ops, y, c, like)
+    ops, x, y, v, c, like = prepare_wide(x, y, v, c=c)
+    x, y = point(ops, x, c, like), point(ops, y, c, like)
     s = y - x
-    sinhc_x, cosh_x = _sinhc_cosh(ops, c * sum_squares(x))
-    sinhc_y, cosh_y = _sinhc_cosh(ops, c * sum_squares(y))
-    gain = 1.0 + c * _half_sinh2(ops, x, y, c)
+    sinhc_x, cosh_x = sinhc_cosh(ops, c * sum_squares(x))
+    sinhc_y, cosh_y = sinhc_cosh(ops, c * sum_squares(y))
+    gain = 1.0 + c * half_sinh2(ops, x, y, c)
 
     def rotate(u: Array) -> Array:
-        return _dot(ops, s, u) * x - _dot(ops, x, u) * s
+        return dot(ops, s, u) * x - dot(ops, x, u) * s
 
     # Factor by factor of moderate size: the product of the cosh would overflow first.
     first = 2.0 + cosh_x / gain + cosh_y / gain
@@ -354,18 +273,18 @@ def to_coordinates(x: Array, v: Array, *, c: Any) -> Array:
         ``(..., d)``.
     """
     ops, x, v, c = prepare(x, v, c=c)
-    x = _point(ops, x, c, x)
+    x = point(ops, x, c, x)
     z = c * sum_squares(x)
     ratio = safe.sinhc(z)
-    return v / ratio + c * safe.sinhc_slope(z) / ratio * _dot(ops, x, v) * x
+    return v / ratio + c * safe.sinhc_slope(z) / ratio * dot(ops, x, v) * x
 
 
 def from_coordinates(x: Array, w: Array, *, c: Any) -> Array:
     """Return the tangent vector for a velocity of the coordinates, the inverse of :func:`to_coordinates`."""
-    ops, x, w, c, like = _prepare_wide(x, w, c=c)
-    x = _point(ops, x, c, like)
+    ops, x, w, c, like = prepare_wide(x, w, c=c)
+    x = point(ops, x, c, like)
     z = c * sum_squares(x)
-    return narrow(ops, safe.sinhc(z) * w - c * safe.sinhc_slope(z) * _dot(ops, x, w) * x, like)
+    return narrow(ops, safe.sinhc(z) * w - c * safe.sinhc_slope(z) * dot(ops, x, w) * x, like)
 
 
 def retr(x: Array, v: Array, *, c: Any) -> Array:
@@ -392,7 +311,7 @@ def projx(x: Array, *, c: Any) -> Array:
         ``(..., d)``; vectors within reach come back unchanged, bit for bit.
     """
     ops, x, c = prepare(x, c=c)
-    return _point(ops, x, c, x)
+    return point(ops, x, c, x)
 
 
 def proju(x: Array, u: Array, *, c: Any) -> Array:
@@ -404,7 +323,8 @@ def proju(x: Array, u: Array, *, c: Any) -> Array:
 def egrad2rgrad(x: Array, g: Array, *, c: Any) -> Array:
     r"""Return the Riemannian gradient, in the frame, for the partial derivatives ``g`` by the coordinates.
 
-    The part along ``x`` stays, the part across is divided by :math:`\sinh r/r`: the same map as :func:`to_coordinates`.
+    The part along ``x`` stays, the part across is divided by :math:`\sinh r/r`: the same map as
+    :func:`to_coordinates`.
 
     Parameters
     ----------
@@ -434,8 +354,43 @@ def geodesic(t: Any, x: Array, y: Array, *, c: Any) -> Array:
     return expmap(x, t * logmap(x, y, c=c), c=c)
 
 
+def centroid(x: Array, weights: Array | None = None, *, c: Any) -> Array:
+    r"""Return the weighted Lorentz centroid, the same point as :func:`hyperperturb.manifolds.poincare.centroid`.
+
+    Its weights and shapes apply.
+    """
+    ops, x, weights, c, like = prepare_sets(x, weights, c=c)
+    return point(ops, narrow(ops, centroid_of(ops, x, weights, c), like), narrow(ops, c, like), like)
+
+
+def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:
+    r"""Return the weighted Fréchet mean, which minimises :math:`\sum w_i\,d(m, x_i)^2`.
+
+    Damped Newton steps from the centroid, a fixed number (enough for points within 40 curvature radii of the
+    origin). Gradients by the points, the weights and ``c`` are those of the implicit function: one last step is
+    differentiated.
+
+    Parameters
+    ----------
+    x
+        Points, ``(..., n, d)``.
+    weights
+        Not negative, ``(..., n)``; equal if not given. With ``x`` of shape ``(n, d)``, weights of shape ``(...,
+        n)`` give one mean a row.
+    c
+        Curvature magnitude: a scalar, or one a set, broadcasting against ``(..., 1)``.
+
+    Returns
+    -------
+    array
+        ``(..., d)``; the origin where all weights are 0.
+    """
+    ops, x, weights, c, like = prepare_sets(x, weights, c=c)
+    return point(ops, narrow(ops, midpoint_of(ops, x, weights, c), like), narrow(ops, c, like), like)
+
+
 def to_lorentz(x: Array, *, c: Any) -> Array:
-    r"""Return the points on the hyperboloid, :math:`(\cosh r, \frac{\sinh r}{r}\sqrt c\,x)/\sqrt c`, ``(..., d + 1)``."""
+    r"""Return the points on the hyperboloid, :math:`(\cosh r, \sinh r\,n)/\sqrt c`, ``(..., d + 1)``."""
     from hyperperturb.manifolds import lorentz
 
     ops, x, c = prepare(x, c=c)

@@ -25,7 +25,7 @@ Liao, J. Snell, R. Zemel: Lorentzian distance learning for hyperbolic representa
 
 from __future__ import annotations
 
-from hyperperturb.manifolds._ball_gyro import centroid, mobius_add, mobius_matvec, mobius_scalar_mul
+from hyperperturb.manifolds._ball_gyro import centroid, midpoint, mobius_add, mobius_matvec, mobius_scalar_mul
 from hyperperturb.manifolds._ball_maps import (
     expmap,
     expmap0,
@@ -47,6 +47,7 @@ from hyperperturb.manifolds._ball_metric import (
     proju,
     projx,
     to_lorentz,
+    to_normal,
 )
 
 __all__ = [
@@ -73,7 +74,5 @@ __all__ = [
     "ptransp0",
     "retr",
     "to_lorentz",
+    "to_normal",
 ]
-
-
-midpoint = centroid

@@ -272,8 +272,8 @@ def shortened(v: Any, gap: Any, stored: str | None = None) -> tuple[Any, Any]:
     Returns
     -------
     tuple
-        ``(divisor, square)``, both ``(..., 1)`` in the dtype of ``v``: ``gap`` itself and ``|v / gap|²`` for all vectors
-        but the longest.
+        ``(divisor, square)``, both ``(..., 1)`` in the dtype of ``v``: ``gap`` itself and ``|v / gap|²`` for
+        all vectors but the longest.
     """
     ops = ops_of(v)
     stored = stored or dtype_of(v)

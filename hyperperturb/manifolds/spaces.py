@@ -1,14 +1,14 @@
-"""The manifolds as light objects that carry their curvature: flat space, Poincaré ball, hyperboloid."""
+"""The manifolds as light objects that carry their curvature: flat space and three models of hyperbolic space."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from hyperperturb.manifolds import lorentz, poincare, safe
-from hyperperturb.manifolds._backend import prepare, to_numpy
+from hyperperturb.manifolds import lorentz, normal, poincare, safe
+from hyperperturb.manifolds._backend import prepare
+from hyperperturb.manifolds._hyperbolic import Hyperbolic
 from hyperperturb.manifolds._pairwise import squared_differences
 from hyperperturb.manifolds.base import Array, Manifold
 
@@ -93,84 +93,7 @@ class Euclidean(Manifold):
         return self.expmap(x, y)
 
 
-class _Hyperbolic(Manifold):
-    """What ball and hyperboloid share: a curvature, and methods that hand it to the module of pure functions."""
-
-    _functions: Any
-
-    def __init__(self, c: Any = 1.0) -> None:
-        if isinstance(c, int | float | np.number):
-            c = float(c)
-            if not (math.isfinite(c) and c > 0.0):
-                raise ValueError(
-                    f"The curvature magnitude `c` must be positive and finite. Received: c={c!r}"
-                )
-        self.c = c
-
-    def inner(self, x: Array, u: Array, v: Array | None = None, *, keepdims: bool = False) -> Array:
-        return self._functions.inner(x, u, v, c=self.c, keepdims=keepdims)
-
-    def norm(self, x: Array, u: Array, *, keepdims: bool = False) -> Array:
-        return self._functions.norm(x, u, c=self.c, keepdims=keepdims)
-
-    def dist(self, x: Array, y: Array, *, keepdims: bool = False) -> Array:
-        return self._functions.dist(x, y, c=self.c, keepdims=keepdims)
-
-    def dist0(self, x: Array, *, keepdims: bool = False) -> Array:
-        return self._functions.dist0(x, c=self.c, keepdims=keepdims)
-
-    def pairwise_dist(self, x: Array, y: Array | None = None) -> Array:
-        return self._functions.pairwise_dist(x, y, c=self.c)
-
-    def expmap(self, x: Array, v: Array) -> Array:
-        return self._functions.expmap(x, v, c=self.c)
-
-    def logmap(self, x: Array, y: Array) -> Array:
-        return self._functions.logmap(x, y, c=self.c)
-
-    def expmap0(self, v: Array) -> Array:
-        return self._functions.expmap0(v, c=self.c)
-
-    def logmap0(self, y: Array) -> Array:
-        return self._functions.logmap0(y, c=self.c)
-
-    def ptransp(self, x: Array, y: Array, v: Array) -> Array:
-        return self._functions.ptransp(x, y, v, c=self.c)
-
-    def ptransp0(self, y: Array, v: Array) -> Array:
-        return self._functions.ptransp0(y, v, c=self.c)
-
-    def retr(self, x: Array, v: Array) -> Array:
-        return self._functions.retr(x, v, c=self.c)
-
-    def projx(self, x: Array) -> Array:
-        return self._functions.projx(x, c=self.c)
-
-    def proju(self, x: Array, u: Array) -> Array:
-        return self._functions.proju(x, u, c=self.c)
-
-    def egrad2rgrad(self, x: Array, g: Array) -> Array:
-        return self._functions.egrad2rgrad(x, g, c=self.c)
-
-    def centroid(self, x: Array, weights: Array | None = None) -> Array:
-        return self._functions.centroid(x, weights, c=self.c)
-
-    def midpoint(self, x: Array, weights: Array | None = None) -> Array:
-        return self._functions.midpoint(x, weights, c=self.c)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return ``{"c": number}``; a variable curvature is given by its present value (nested lists if not
-        scalar)."""
-        return {"c": self.c if isinstance(self.c, float) else to_numpy(self.c).tolist()}
-
-    def __hash__(self) -> int:
-        return hash((type(self), repr(self.get_config()["c"])))
-
-    def _number(self) -> np.ndarray:
-        return np.asarray(to_numpy(self.c), dtype=np.float64)
-
-
-class PoincareBall(_Hyperbolic):
+class PoincareBall(Hyperbolic):
     """The Poincaré ball of curvature ``-c``: the vectors shorter than ``1/sqrt(c)``.
 
     Parameters
@@ -190,13 +113,6 @@ class PoincareBall(_Hyperbolic):
 
     _functions = poincare
 
-    def mobius_add(self, x: Array, y: Array) -> Array:
-        return poincare.mobius_add(x, y, c=self.c)
-
-    def to_lorentz(self, x: Array) -> Array:
-        """Return the points on the hyperboloid of the same curvature, ``(..., d + 1)``."""
-        return poincare.to_lorentz(x, c=self.c)
-
     def to_poincare(self, x: Array) -> Array:
         """Return the points as they are."""
         return prepare(x, c=0.0)[1]
@@ -215,7 +131,7 @@ class PoincareBall(_Hyperbolic):
         )
 
 
-class Lorentz(_Hyperbolic):
+class Lorentz(Hyperbolic):
     """The hyperboloid of curvature ``-c`` in Minkowski space, time first.
 
     Parameters
@@ -253,10 +169,6 @@ class Lorentz(_Hyperbolic):
         moved = ops.matmul(self.logmap0(x)[..., 1:], ops.swapaxes(matrix, -1, -2))
         return self.expmap0(self.from_space(moved))
 
-    def to_poincare(self, x: Array) -> Array:
-        """Return the points in the ball of the same curvature, ``(..., d)``."""
-        return lorentz.to_poincare(x, c=self.c)
-
     def to_lorentz(self, x: Array) -> Array:
         """Return the points as they are."""
         return prepare(x, c=0.0)[1]
@@ -286,7 +198,36 @@ class Lorentz(_Hyperbolic):
         return "" if worst <= tolerance else f"<x, u>_L must be 0, it is {worst:.3g} of |x||u|"
 
 
-_CLASSES = {cls.__name__: cls for cls in (Euclidean, PoincareBall, Lorentz)}
+class NormalCoordinates(Hyperbolic):
+    """Hyperbolic space of curvature ``-c`` in Riemannian normal coordinates: a point is its logarithm at the origin.
+
+    Every vector of length up to 40 curvature radii (float32; 80 in float64) is a point, to full precision. Tangent
+    vectors are components in the orthonormal frame carried from the origin; see
+    :mod:`hyperperturb.manifolds.normal`.
+
+    Parameters
+    ----------
+    c
+        As for :class:`PoincareBall`.
+
+    Examples
+    --------
+    >>> space = NormalCoordinates(1.0)
+    >>> x, y = np.float32([35.0, 0.0]), np.float32([0.0, 30.0])
+    >>> round(float(space.dist(x, y)), 3)
+    64.307
+    >>> bool(np.allclose(space.expmap(x, space.logmap(x, y)), y, atol=1e-4))
+    True
+    """
+
+    _functions = normal
+
+    def to_normal(self, x: Array) -> Array:
+        """Return the points as they are."""
+        return prepare(x, c=0.0)[1]
+
+
+_CLASSES = {cls.__name__: cls for cls in (Euclidean, PoincareBall, Lorentz, NormalCoordinates)}
 
 
 def serialize(manifold: Manifold) -> dict[str, Any]:
@@ -306,8 +247,8 @@ def get(identifier: Any) -> Manifold:
     Parameters
     ----------
     identifier
-        A :class:`Manifold`, ``"Euclidean"``, ``"PoincareBall"``, ``"Lorentz"``, or ``{"name": ...,
-        "config": ...}``.
+        A :class:`Manifold`, ``"Euclidean"``, ``"PoincareBall"``, ``"Lorentz"``, ``"NormalCoordinates"``, or ``{"name":
+        ..., "config": ...}``.
 
     Raises
     ------
