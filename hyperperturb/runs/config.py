@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models.settings import TrainingSettings
+from hyperperturb.runs.inputs import InputFile
 
 if TYPE_CHECKING:
     from hyperperturb.data.network import Network
@@ -84,6 +85,8 @@ class NetworkSource(BaseModel):
 class RunConfig(BaseModel):
     """Everything that a training is a function of, apart from the contents of the files.
 
+    What the files contained when the training began is added then, as ``inputs``.
+
     ``screen`` with ``column`` and ``control``, or ``effects``, or both: with both, the effects are read and
     the screen's cells serve the cell heads and the co-expression network.
 
@@ -107,6 +110,7 @@ class RunConfig(BaseModel):
     settings: TrainingSettings = Field(default_factory=TrainingSettings)
     dataset: str | None = None
     title: str = ""
+    inputs: dict[str, InputFile] = Field(default_factory=dict)
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     @classmethod
@@ -203,6 +207,11 @@ class RunConfig(BaseModel):
                 ),
             }
         )
+
+    def files(self) -> list[Path]:
+        """Every file that the training reads."""
+        networks = [path for n in self.networks for path in (n.path, n.info)]
+        return [path for path in (self.screen, self.effects, *networks) if path is not None]
 
 
 def existing_file(path: Path | str, *, what: str) -> Path:

@@ -14,8 +14,10 @@ from pydantic import ValidationError
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path, read_json, write_json
 from hyperperturb.runs.config import RunConfig
-from hyperperturb.runs.events import append_event, read_events
-from hyperperturb.runs.process import is_alive, start_time
+from hyperperturb.runs.events import append_event, last_of_each_epoch, read_events
+from hyperperturb.runs.inputs import check_inputs, describe_inputs
+from hyperperturb.runs.process import FolderLock, is_alive, start_time
+from hyperperturb.runs.resuming import check_resumable, clean_up
 from hyperperturb.runs.status import Pace, RunStatus, State
 from hyperperturb.runs.workspace import publish_unique, remove_folder, slug, staging_folder, visible_folders
 
@@ -59,6 +61,7 @@ class RunDirectory:
         self._current: RunStatus | None = None
         self._written = float("-inf")
         self._pace = Pace()
+        self._lock = FolderLock(self.path)
 
     def __repr__(self) -> str:
         return f"RunDirectory({str(self.path)!r})"
@@ -185,6 +188,15 @@ class RunDirectory:
         except HyperPerturbError:
             return False
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the run stopped before its end and can be taken up again."""
+        try:
+            check_resumable(self)
+        except (HyperPerturbError, OSError):
+            return False
+        return True
+
     def missing_files(self) -> list[str]:
         """Names of the required files that are not there."""
         return [name for name in REQUIRED_FILES if not self.file(name).is_file()]
@@ -211,12 +223,13 @@ class RunDirectory:
         return read_events(self.file("events.jsonl"), offset)
 
     def history(self) -> pd.DataFrame:
-        """One row an epoch: stage, epoch, epochs, loss, val_loss, …; empty before the first epoch."""
+        """One row an epoch: stage, epoch, epochs, loss, val_loss, …; empty before the first epoch.
+
+        An epoch that was reported again after an interruption has one row, the last one reported.
+        """
         import pandas as pd
 
-        rows = [
-            {k: v for k, v in e.items() if k != "kind"} for e in self.events()[0] if e.get("kind") == "epoch"
-        ]
+        rows = last_of_each_epoch(self.events()[0])
         return pd.DataFrame(
             rows, columns=None if rows else ["time", "stage", "epoch", "epochs", "loss", "val_loss"]
         )
@@ -250,18 +263,55 @@ class RunDirectory:
         if state != "queued":
             raise HyperPerturbError(f"The run '{self.name}' is {state} already.", hint="Start a new run.")
 
+    def requeue(self) -> None:
+        """Make a run that failed, was cancelled or was killed wait for its training again.
+
+        Raises
+        ------
+        HyperPerturbError
+            When it cannot be resumed; the sentence says why.
+        """
+        check_resumable(self)
+        for name in ("cancel", "process.json"):
+            self.file(name).unlink(missing_ok=True)
+        self._current = RunStatus(updated=datetime.now(UTC), message="Waiting to go on.")
+        write_json(self.file("status.json"), self._current)
+        self._emit("state", state="queued")
+
     def begin(self) -> None:
         """Say that this process trains now.
 
         Raises
         ------
         HyperPerturbError
-            When the run was started, cancelled or finished already.
+            When another process trains it, or it was cancelled or finished already.
         """
-        self.require_queued()
+        if not self._lock.take():
+            raise HyperPerturbError(f"The run '{self.name}' is trained by another process.")
+        try:
+            self.require_queued()
+        except HyperPerturbError:
+            self._lock.give_back()
+            raise
+        clean_up(self, checkpoints=False)
         pid = os.getpid()
         self._set(state="running", started=datetime.now(UTC), pid=pid, pid_started=start_time(pid))
         self._emit("state", state="running")
+
+    def keep_inputs(self) -> None:
+        """Write down what the files are that the training reads or, when it goes on, check that they still are that.
+
+        Raises
+        ------
+        HyperPerturbError
+            When a file has changed since the run began.
+        """
+        config = self.config
+        if config.inputs:
+            check_inputs(config.inputs)
+        else:
+            update = {"inputs": describe_inputs(config.checked().files())}
+            write_json(self.file("config.json"), config.model_copy(update=update))
 
     def log(self, message: str) -> None:
         """Report a line for people."""
@@ -323,6 +373,7 @@ class RunDirectory:
                 with atomic_path(self.file("history.csv")) as temporary:
                     history.to_csv(temporary, index=False)
         self._end("finished", fraction=1.0, message="Finished.")
+        clean_up(self, checkpoints=True)
 
     def fail(self, sentence: str) -> None:
         """Say what went wrong, in one sentence for people."""
@@ -335,6 +386,7 @@ class RunDirectory:
     def _end(self, state: State, **values: Any) -> None:
         self._set(state=state, seconds_left=0.0 if state == "finished" else None, **values)
         self._emit("state", state=state, message=values.get("error") or values["message"])
+        self._lock.give_back()
 
     def _set(self, **values: Any) -> None:
         current = self._current or self._stored()

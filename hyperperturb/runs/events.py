@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,9 @@ def append_event(path: Path, kind: str, values: dict[str, Any]) -> dict[str, Any
     event = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind}
     event |= {key: _plain(value) for key, value in values.items()}
     line = json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n"
-    with path.open("ab", buffering=0) as handle:
+    with path.open("ab+", buffering=0) as handle:
+        if handle.tell() and handle.seek(-1, os.SEEK_END) >= 0 and handle.read(1) != b"\n":
+            line = "\n" + line  # a writer died within its line
         handle.write(line.encode())  # one write in append mode: lines of two writers never mix
     return event
 
@@ -67,6 +71,30 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]
         if isinstance(event, dict):
             events.append(event)
     return events, offset + len(whole)
+
+
+def last_of_each_epoch(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each epoch of each stage, in the order in which they were first reported.
+
+    A training that was interrupted and taken up again reports the epoch it was interrupted in once more: the last
+    report counts.
+
+    Parameters
+    ----------
+    events
+        Events of every kind.
+
+    Examples
+    --------
+    >>> epoch = {"kind": "epoch", "stage": "genes", "epoch": 1}
+    >>> last_of_each_epoch([epoch | {"loss": 2.0}, epoch | {"loss": 1.0}])
+    [{'stage': 'genes', 'epoch': 1, 'loss': 1.0}]
+    """
+    rows: dict[Any, dict[str, Any]] = {}
+    for event in events:
+        if event.get("kind") == "epoch":
+            rows[event.get("stage"), event.get("epoch")] = {k: v for k, v in event.items() if k != "kind"}
+    return list(rows.values())
 
 
 def _plain(value: Any) -> Any:

@@ -27,6 +27,9 @@ class Launcher(Protocol):
     def submit(self, run: RunDirectory) -> None:
         """Start the training and return at once."""
 
+    def resume(self, run: RunDirectory) -> None:
+        """Go on with a training that stopped, and return at once."""
+
     def cancel(self, run: RunDirectory) -> None:
         """Stop the training; returns when it has stopped."""
 
@@ -81,6 +84,18 @@ class LocalLauncher:
         write_json(run.file("process.json"), {"pid": process.pid, "pid_started": start_time(process.pid)})
         # collect it when it ends, or it stays in the process table as long as this process lives
         threading.Thread(target=process.wait, name=f"wait for {run.name}", daemon=True).start()
+
+    def resume(self, run: RunDirectory) -> None:
+        """Go on with a run that failed, was cancelled or was killed; returns at once.
+
+        Raises
+        ------
+        HyperPerturbError
+            When the run cannot be resumed (it is finished or running, its files changed), or the process cannot be
+            made.
+        """
+        run.requeue()
+        self.submit(run)
 
     def cancel(self, run: RunDirectory) -> None:
         """Stop the training and its children; returns when they have stopped."""

@@ -53,8 +53,8 @@ def execute(run: RunDirectory, *, train: Train = _train) -> str:
     run.require_queued()
     previous = signal.signal(signal.SIGTERM, _raise_cancelled)
     try:
+        run.begin()
         try:
-            run.begin()
             if run.file("cancel").exists():
                 raise Cancelled
             train(run)
