@@ -25,9 +25,11 @@ except PackageNotFoundError:  # a checkout that was never installed
 _LAZY = {
     "HyperPerturbError": "hyperperturb.errors",
     "HyperPerturbInference": "hyperperturb.models.inference",
+    "GraphEmbedding": "hyperperturb.models.graph_embedding",
+    "embed_graph": "hyperperturb.models.graph_embedding",
 }
 
-__all__ = ["HyperPerturbError", "HyperPerturbInference", "__version__"]
+__all__ = ["GraphEmbedding", "HyperPerturbError", "HyperPerturbInference", "__version__", "embed_graph"]
 
 
 def __getattr__(name: str) -> Any:

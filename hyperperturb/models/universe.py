@@ -11,9 +11,9 @@ from scipy import sparse
 
 from hyperperturb.data.network import Network, combine_networks
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.models.similarity import RESTART, Similarity, diffusion_similarity, network_similarity
 
-RESTART = 0.5
-"""Restart probability of the random walks: half of a walk stays within one step of its gene."""
+__all__ = ["RESTART", "Universe", "build_universe", "centralities", "diffusion_similarity"]
 
 
 @dataclass(frozen=True)
@@ -26,56 +26,21 @@ class Universe:
         The N genes.
     adjacency
         (N, N) symmetric weights of the combined network, zero diagonal.
-    diffusion
-        (N, N) float32: mean over the networks of :func:`diffusion_similarity`, ones on the diagonal.
+    similarity
+        Mean over the networks of the diffusion similarity; sparse for more genes than a dense matrix is good for.
     n_left_out
         Genes of the networks that did not fit under the limit.
     """
 
     genes: tuple[str, ...]
     adjacency: sparse.csr_array
-    diffusion: np.ndarray
+    similarity: Similarity
     n_left_out: int
 
-
-def diffusion_similarity(adjacency: sparse.sparray, *, restart: float = RESTART) -> np.ndarray:
-    """Cosine similarity of the square roots of random walks with restart.
-
-    The walk of gene g visits gene h with probability R[g, h], R = r (I − (1 − r) P)⁻¹ with the row-stochastic
-    P (Tong, Faloutsos & Pan 2006, eq. 4); the square root makes the cosine a Bhattacharyya coefficient, which
-    many small overlaps count towards, not only the hubs.
-
-    Parameters
-    ----------
-    adjacency
-        (N, N) symmetric non-negative weights.
-    restart
-        Probability r in (0, 1) of jumping home at each step.
-
-    Returns
-    -------
-    numpy.ndarray
-        (N, N) float32, symmetric, in [0, 1], ones on the diagonal.
-
-    Examples
-    --------
-    >>> path = sparse.csr_array(np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0.0]]))
-    >>> similarity = diffusion_similarity(path)
-    >>> bool(similarity[0, 1] > similarity[0, 2] > 0)
-    True
-    """
-    n = adjacency.shape[0]
-    degree = np.asarray(adjacency.sum(axis=1)).ravel()
-    step = sparse.diags_array(1.0 / np.where(degree > 0, degree, 1.0)) @ adjacency
-    system = np.eye(n, dtype=np.float32) - (1.0 - restart) * step.toarray().astype(np.float32)
-    walk = np.linalg.inv(system)
-    np.maximum(walk, 0.0, out=walk)
-    np.sqrt(walk, out=walk)
-    walk /= np.linalg.norm(walk, axis=1, keepdims=True)
-    similarity = walk @ walk.T
-    np.clip(similarity, 0.0, 1.0, out=similarity)
-    np.fill_diagonal(similarity, 1.0)
-    return similarity
+    @property
+    def diffusion(self) -> np.ndarray:
+        """The similarity as an (N, N) float32 matrix with ones on the diagonal; for small universes."""
+        return self.similarity.block(np.arange(len(self.genes)))
 
 
 def build_universe(
@@ -123,14 +88,10 @@ def build_universe(
             break
         chosen.setdefault(gene)
     genes = tuple(sorted(chosen))
-    total = np.zeros((len(genes), len(genes)), dtype=np.float32)
-    for network in networks:
-        total += diffusion_similarity(_induced(network, genes))
-    total /= len(networks)
     return Universe(
         genes=genes,
         adjacency=_induced(combined, genes),
-        diffusion=total,
+        similarity=network_similarity([_induced(network, genes) for network in networks]),
         n_left_out=len(set(combined.genes) - set(genes)),
     )
 

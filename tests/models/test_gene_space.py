@@ -9,15 +9,11 @@ from scipy.stats import rankdata, spearmanr
 keras = pytest.importorskip("keras")
 
 from hyperperturb.manifolds import poincare  # noqa: E402
-from hyperperturb.models.gene_space import (  # noqa: E402
-    GeneBlocks,
-    GeneSpace,
-    first_points,
-    fit_gene_space,
-    fit_quality,
-    hub_radius,
-)
-from hyperperturb.models.universe import diffusion_similarity  # noqa: E402
+from hyperperturb.models.gene_space import fit_gene_space, fit_quality, hub_radius  # noqa: E402
+from hyperperturb.models.graph_blocks import DiffusionBlocks  # noqa: E402
+from hyperperturb.models.graph_fit import first_points  # noqa: E402
+from hyperperturb.models.graph_points import DiffusionPoints  # noqa: E402
+from hyperperturb.models.similarity import DenseSimilarity, diffusion_similarity  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +74,7 @@ def test_the_radius_term_is_what_puts_hubs_in_the_middle(similarity, centrality,
 @pytest.mark.slow
 @pytest.mark.parametrize("curvature", [0.5, 2.0])
 def test_the_curvature_is_learned(similarity, centrality, curvature):
-    space = GeneSpace(60, 4, curvature=curvature)
+    space = DiffusionPoints(60, 4, curvature=curvature)
     assert float(space.curvature) == pytest.approx(curvature, rel=1e-5)
     trained = place(similarity, centrality, curvature=curvature, epochs=2)
     assert abs(float(trained.curvature) - curvature) > 1e-3
@@ -89,7 +85,7 @@ def test_the_curvature_has_the_gradient_of_the_loss(similarity, centrality):
     import tensorflow as tf
 
     space = place(similarity, centrality, epochs=1)
-    genes, wanted = GeneBlocks(similarity, validation_split=0.2, seed=0)[0]
+    genes, wanted = DiffusionBlocks(DenseSimilarity(similarity), validation_split=0.2, seed=0)[0]
 
     def loss():
         return space.compute_loss(x=genes, y=wanted, y_pred=space(genes))
@@ -139,17 +135,20 @@ def test_training_and_validation_pairs_are_disjoint_and_complete(n):
     similarity = (similarity + similarity.T) / 2
     seen = {}
     for validation in (False, True):
-        blocks = GeneBlocks(similarity, validation_split=0.2, seed=3, validation=validation)
+        blocks = DiffusionBlocks(
+            DenseSimilarity(similarity), validation_split=0.2, seed=3, validation=validation, blocks=2
+        )
         seen[validation] = np.zeros((n, n), dtype=bool)
-        for _ in range(1 if validation else 3):
-            for step in range(len(blocks)):
-                genes, values = blocks[step]
+        for epoch in range(1 if validation else 3):
+            blocks.set_epoch(epoch)
+            for genes, values in (
+                pair for step in range(len(blocks)) for pair in zip(*blocks[step], strict=True)
+            ):
                 assert len(np.unique(genes)) == len(genes) == min(n, 256)
                 known = values >= 0
                 assert (known == known.T).all()
                 assert (values[known] == similarity[np.ix_(genes, genes)][known]).all()
                 seen[validation][np.ix_(genes, genes)] |= known
-            blocks.on_epoch_end()
     assert not (seen[False] & seen[True]).any()
     if n == 30:
         assert (seen[False] | seen[True]).all()
@@ -161,7 +160,8 @@ def test_training_and_validation_pairs_are_disjoint_and_complete(n):
 
 
 def test_a_fifth_of_the_pairs_is_held_out():
-    blocks = GeneBlocks(np.eye(250, dtype=np.float32), validation_split=0.2, seed=1, validation=True)
+    eye = DenseSimilarity(np.eye(250, dtype=np.float32))
+    blocks = DiffusionBlocks(eye, validation_split=0.2, seed=1, validation=True)
     assert (blocks[0][1] >= 0).mean() == pytest.approx(0.2, abs=0.03)
 
 
@@ -169,9 +169,8 @@ def test_blocks_depend_on_seed_and_epoch_alone():
     similarity = np.random.default_rng(0).uniform(size=(400, 400)).astype(np.float32)
 
     def genes(seed, epoch):
-        blocks = GeneBlocks(similarity, validation_split=0.2, seed=seed)
-        for _ in range(epoch):
-            blocks.on_epoch_end()
+        blocks = DiffusionBlocks(DenseSimilarity(similarity), validation_split=0.2, seed=seed)
+        blocks.set_epoch(epoch)
         return np.concatenate([blocks[i][0] for i in range(len(blocks))])
 
     assert (genes(0, 2) == genes(0, 2)).all()
@@ -190,9 +189,11 @@ def test_hub_radius_fills_the_disk_evenly():
 
 def test_first_points_have_the_wanted_radii(similarity, centrality):
     radius = hub_radius(centrality)
-    points = first_points(similarity, radius, 8, seed=0)
+    points = first_points(DenseSimilarity(similarity), radius, 8, seed=0)
     assert poincare.dist0(points.astype(float), c=1.0) == pytest.approx(radius, abs=1e-4)
-    assert first_points(similarity, radius, 100, seed=0).shape == (60, 100), "more dimensions than genes"
+    assert first_points(DenseSimilarity(similarity), radius, 100, seed=0).shape == (60, 100), (
+        "more dimensions than genes"
+    )
 
 
 def test_fit_quality_is_the_correlation_over_pairs(similarity):

@@ -1,0 +1,99 @@
+"""Exact and sparse similarities answer alike; the sparse form stays small."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from hyperperturb.models.similarity import (
+    DenseSimilarity,
+    SparseSimilarity,
+    diffusion_similarity,
+    network_similarity,
+    walk_profiles,
+)
+
+
+@pytest.fixture(scope="module")
+def graph(make_graph):
+    """A graph with hubs, a second component and a node without edges."""
+    return sparse.csr_array(
+        sparse.block_diag([make_graph(300), make_graph(20, seed=2), sparse.csr_array((1, 1))])
+    )
+
+
+@pytest.fixture(scope="module")
+def exact(graph):
+    return network_similarity([graph], exact=True)
+
+
+def test_sparse_profiles_without_a_cut_are_exact(graph, exact):
+    profiles = walk_profiles(graph, keep=321, tolerance=1e-9)
+    got = (profiles @ profiles.T).toarray()
+    assert got == pytest.approx(exact.values, abs=2e-4)
+    assert np.diag(got) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("keep", [16, 64])
+def test_a_cut_loses_little_and_the_tail_helps(graph, exact, keep):
+    profiles = walk_profiles(graph, keep=keep)
+    assert np.diff(profiles.indptr).max() <= keep + 1
+    off = ~np.eye(321, dtype=bool)
+
+    def error(factor):
+        return np.sqrt(np.mean(((factor @ factor.T).toarray() - exact.values)[off] ** 2))
+
+    assert error(profiles) < 0.7 * error(profiles[:, :321])
+    assert error(profiles) < 0.07
+
+
+def test_components_do_not_mix(graph):
+    similarity = network_similarity([graph], exact=False, keep=16)
+    assert similarity.block(np.arange(300), np.arange(300, 321)).max() == 0.0
+    assert similarity.block(np.array([320])).tolist() == [[1.0]]
+
+
+def test_both_forms_answer_the_same_questions(graph, exact):
+    other = network_similarity([graph], exact=False, keep=321)
+    assert len(other) == len(exact) == 321
+    rows, columns = np.array([5, 0, 310]), np.array([7, 5, 300, 310])
+    assert other.block(rows, columns) == pytest.approx(exact.block(rows, columns), abs=0.01)
+    assert other.block(rows) == pytest.approx(exact.block(rows), abs=0.01)
+    assert other.variance() == pytest.approx(exact.variance(), rel=0.1)
+    ours, theirs = other.relatives(5), exact.relatives(5)
+    assert ours.shape == theirs.shape == (321, 6)
+    common = [len(set(a) & set(b)) for a, b in zip(ours[:300], theirs[:300], strict=True)]
+    assert np.mean(common) > 5.0
+    assert set(ours[320]) == {320}
+
+
+def test_several_networks_are_averaged_in_both_forms(graph, make_graph):
+    second = sparse.csr_array(sparse.block_diag([make_graph(100, seed=5), sparse.csr_array((221, 221))]))
+    dense = network_similarity([graph, second], exact=True)
+    assert isinstance(dense, DenseSimilarity)
+    assert dense.values == pytest.approx((diffusion_similarity(graph) + diffusion_similarity(second)) / 2)
+    thin = network_similarity([graph, second], exact=False, keep=321)
+    assert isinstance(thin, SparseSimilarity)
+    rows = np.arange(0, 321, 7)
+    assert thin.block(rows) == pytest.approx(dense.block(rows), abs=0.01)
+
+
+def test_walks_of_twenty_thousand_nodes_need_memory_for_their_entries_only():
+    n = 20_000
+    rng = np.random.default_rng(0)
+    ends = np.concatenate([np.arange(1, n), rng.integers(n, size=n)])
+    other = np.concatenate([rng.integers(np.arange(1, n)), rng.integers(n, size=n)])
+    graph = sparse.csr_array((np.ones(2 * n - 1, np.float32), (ends, other)), shape=(n, n))
+    graph = sparse.csr_array(graph + graph.T)
+    walk_profiles(graph[:10, :10])  # compiled before the memory is looked at
+    tracemalloc.start()
+    similarity = network_similarity([graph], keep=32)
+    similarity.relatives(5)
+    similarity.block(np.arange(256))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(similarity, SparseSimilarity)
+    assert peak < 150e6 < 4 * n * n / 10, "a tenth of a dense matrix"
