@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -35,6 +37,25 @@ class TrainingSettings(BaseModel):
     folds: int = Field(5, ge=2, le=20, description="Folds of the held-out-gene score.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
     cell_heads: bool = Field(True, description="Learn the policy and value heads on cells.")
+    annealing: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Field that quantum-inspired annealing of the gene points starts from; 0 is off.",
+    )
+    stdp: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Strength of the STDP-inspired rule that thins the cell encoder; 0 is off.",
+    )
+    curriculum: bool = Field(False, description="Show the cell heads easy perturbations first.")
+    jit_compile: bool = Field(False, description="Compile the training steps with XLA.")
+    strategy: Literal["auto", "default", "mirrored", "multiworker"] = Field(
+        "auto",
+        description="Devices that train: auto (all GPUs where there are several), default (one), mirrored (all of "
+        "this machine), multiworker (the machines in TF_CONFIG).",
+    )
 
 
 PRESETS: dict[str, TrainingSettings] = {
