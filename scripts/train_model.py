@@ -92,6 +92,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--val_split", type=float, default=0.2, help="share of cells held out (default: %(default)s)")
     add(
+        "--strategy",
+        choices=["auto", "default", "mirrored", "multiworker"],
+        default="auto",
+        help="devices that train: auto (all GPUs where there are several), default (one), mirrored (all of this "
+        "machine), multiworker (the machines in TF_CONFIG) (default: %(default)s)",
+    )
+    add("--xla", action="store_true", help="compile the training steps with XLA")
+    add(
         "--preprocessed_path",
         type=Path,
         help="processed screen: written, and read again instead of preprocessing where it was made from the same "
@@ -134,7 +142,7 @@ def check(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Load, preprocess and train; prints the verdict and the run's path."""
-    from hyperperturb.cli.train import EventPrinter
+    from hyperperturb.cli.console import EventPrinter
     from hyperperturb.data import load_and_preprocess_perturbation_data
     from hyperperturb.runs.directory import RunDirectory
     from hyperperturb.runs.process import stderr_into
@@ -166,9 +174,14 @@ def train(args: argparse.Namespace) -> None:
         hidden_dim=args.hidden_dim,
         validation_split=args.val_split,
         cell_heads=args.trainer == "advanced",
+        jit_compile=args.xla,
+        strategy=args.strategy,
         model_dir=args.output_dir,
         on_event=EventPrinter(sys.stdout),
     )
+    if not Path(model.run).is_dir():  # this was not the first of several workers: the first keeps the run
+        print("The run lies with the first worker.")
+        return
     run = RunDirectory.open(model.run)
     print(
         run.metrics().get("verdict", "There is no verdict: too few perturbations were left to hold some out.")

@@ -39,6 +39,8 @@ def test_the_defaults_are_the_seeds(script):
         "trainer": "advanced",
         "max_cells": 3000,
         "val_split": 0.2,
+        "strategy": "auto",
+        "xla": False,
         "preprocessed_path": None,
         "debug": False,
     }
@@ -80,10 +82,11 @@ def test_every_flag_reaches_what_it_is_for(script, monkeypatch, capsys, tmp_path
         "trainer": "simple",
         "max_cells": 700,
         "val_split": 0.3,
+        "strategy": "default",
         "preprocessed_path": processed,
     }
     words = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
-    assert script.main([*words, "--use_protein_data"]) == 0
+    assert script.main([*words, "--use_protein_data", "--xla"]) == 0
     assert "Fine." in capsys.readouterr().out
     assert calls["load"] == {
         "rna": small_screen,
@@ -103,6 +106,8 @@ def test_every_flag_reaches_what_it_is_for(script, monkeypatch, capsys, tmp_path
         "hidden_dim": 6,
         "validation_split": 0.3,
         "cell_heads": False,
+        "jit_compile": True,
+        "strategy": "default",
         "model_dir": tmp_path / "runs",
     }
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -139,3 +139,49 @@ def _lines(every: float = 3.0) -> Progress:
             note(f"{fraction:4.0%} {message}")
 
     return report
+
+
+class EventPrinter:
+    """Prints the events of a run as lines, not faster than a person reads.
+
+    Parameters
+    ----------
+    stream
+        Where to print.
+    every
+        Shortest time between two lines of one stage, in seconds; log lines and last epochs always appear.
+    """
+
+    def __init__(self, stream: TextIO, *, every: float = 1.0) -> None:
+        self.stream = stream
+        self.every = every
+        self.started = time.monotonic()
+        self.last = float("-inf")
+        self.stage = ""
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        kind = event["kind"]
+        if kind == "state":
+            return
+        now = time.monotonic()
+        new = event.get("stage", self.stage) != self.stage
+        final = kind == "epoch" and event["epoch"] >= event.get("epochs", 0)
+        if kind != "log" and not new and not final and now - self.last < self.every:
+            return
+        self.stage = event.get("stage", self.stage)
+        self.last = now
+        print(f"[{now - self.started:6.1f} s] {_words(event)}", file=self.stream, flush=True)
+
+
+def _words(event: dict[str, Any]) -> str:
+    if event["kind"] != "epoch":
+        return str(event["message"])
+    losses = [
+        f"{word} {event[key]:.4g}"
+        for word, key in (("loss", "loss"), ("validation", "val_loss"))
+        if event.get(key) is not None
+    ]
+    place = f"{event.get('stage', '')}: epoch {event['epoch']} of {event.get('epochs', '?')}".removeprefix(
+        ": "
+    )
+    return ", ".join([place, *losses])

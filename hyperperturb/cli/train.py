@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
-import time
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from hyperperturb.cli.console import (
     Column,
     Control,
     Debug,
+    EventPrinter,
     Json,
     Layer,
     OutputDir,
@@ -27,6 +28,7 @@ from hyperperturb.cli.inputs import choose_controls
 from hyperperturb.errors import HyperPerturbError
 
 _OF_PRESET = "the preset's"
+_FLAGS = {"jit_compile": "xla"}  # settings whose flag has another name
 _QUICK_NETWORK = 20 << 20  # bytes; reading so much takes a second or two
 
 
@@ -39,6 +41,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def train(
+    context: typer.Context,
     rna_path: Annotated[
         Path | None,
         typer.Option(
@@ -133,8 +136,52 @@ def train(
     cell_heads: Annotated[
         bool, typer.Option("--cell_heads/--no_cell_heads", help="Learn from cells to perturbations too.")
     ] = True,
+    annealing: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FIELD",
+            help="Quantum-inspired annealing of the gene points: the field it starts from; 0 is off.",
+            show_default="0",
+        ),
+    ] = None,
+    stdp: Annotated[
+        float | None,
+        typer.Option(
+            metavar="STRENGTH",
+            help="STDP-inspired rule that thins the cell encoder; 0 is off.",
+            show_default="0",
+        ),
+    ] = None,
+    curriculum: Annotated[
+        bool | None,
+        typer.Option(
+            "--curriculum/--no_curriculum",
+            help="Show the cell heads easy perturbations first.",
+            show_default=_OF_PRESET,
+        ),
+    ] = None,
+    jit_compile: Annotated[
+        bool | None,
+        typer.Option("--xla/--no_xla", help="Compile the training steps with XLA.", show_default=_OF_PRESET),
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="Devices that train: auto, default (one), mirrored (all of this machine) or multiworker (the "
+            "machines in TF_CONFIG).",
+            show_default="auto",
+        ),
+    ] = None,
     output_dir: OutputDir = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Go on with a run that failed, was cancelled or was killed: its path, its name, or last.",
+            show_default=False,
+        ),
+    ] = None,
     title: Annotated[str, typer.Option(help="What you call the run.", show_default=False)] = "",
     as_json: Json = False,
     debug: Debug = False,
@@ -142,12 +189,17 @@ def train(
     """Train a model and say how good it is on genes it has not seen.
 
     Give a screen with --rna_path, or effects with --effects and a network. What is trained is a run: a folder
-    that predict, query and the app use. Ctrl-C cancels.
+    that predict, query and the app use. Ctrl-C cancels; --resume goes on with a run that stopped, from its last
+    whole epoch and to the same result.
     """
     from hyperperturb.runs.config import NetworkSource, RunConfig
     from hyperperturb.runs.directory import RunDirectory
-    from hyperperturb.runs.worker import execute
+    from hyperperturb.runs.workers import folder_of_worker
     from hyperperturb.runs.workspace import Workspace
+
+    if resume is not None:
+        _resume(context, resume, output_dir, as_json=as_json, debug=debug)
+        return
 
     check_mode(mode)
     _refuse_idle(
@@ -170,9 +222,13 @@ def train(
         "curvature": curvature,
         "max_genes": max_genes,
         "max_cells": max_cells,
+        "annealing": annealing,
+        "stdp": stdp,
+        "curriculum": curriculum,
+        "jit_compile": jit_compile,
+        "strategy": strategy,
     }
     settings = make_settings(preset, {**given, "seed": seed, "cell_heads": cell_heads})
-    report_to = sys.stderr if as_json else sys.stdout
     with json_only(as_json):
         config = RunConfig(
             screen=rna_path,
@@ -190,7 +246,49 @@ def train(
         for source in config.networks:
             if source.path.stat().st_size < _QUICK_NETWORK:
                 source.read()  # a file that is not a network is told now, not when TensorFlow is loaded
-        run = RunDirectory.create(output_dir or Workspace().runs_dir, config)
+    with folder_of_worker(settings.strategy, output_dir or Workspace().runs_dir) as folder:
+        _execute(RunDirectory.create(folder, config), as_json=as_json, debug=debug)
+
+
+_BESIDE_RESUME = ("resume", "output_dir", "as_json", "debug")
+
+
+def _resume(
+    context: typer.Context, reference: str, output_dir: Path | None, *, as_json: bool, debug: bool
+) -> None:
+    """Go on with a run, as it was told when it was started."""
+    from hyperperturb.nn.cluster import Cluster
+    from hyperperturb.runs.directory import RunDirectory, find_run
+    from hyperperturb.runs.resuming import find_resumable
+    from hyperperturb.runs.workers import folder_of_worker
+    from hyperperturb.runs.workspace import Workspace
+
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in _BESIDE_RESUME and source is not None and source.name == "COMMANDLINE":
+            raise HyperPerturbError(
+                f"--{name} would do nothing beside --resume: the run goes on with what it was told at first.",
+                hint="Leave it out, or start a new run.",
+            )
+    runs_dir = output_dir or Workspace().runs_dir
+    if os.environ.get("TF_CONFIG") and reference != "last":
+        run = find_run(reference, runs_dir)
+        if run.config.settings.strategy == "multiworker" and not Cluster.from_environment().chief:
+            # the first worker takes the run up; this one only needs to know what to do
+            with folder_of_worker("multiworker", runs_dir) as folder:
+                _execute(RunDirectory.create(folder, run.config), as_json=as_json, debug=debug)
+            return
+    run = find_resumable(reference, runs_dir)
+    run.requeue()
+    _execute(run, as_json=as_json, debug=debug)
+
+
+def _execute(run: Any, *, as_json: bool, debug: bool) -> None:
+    """Train a queued run in this process, report its progress, and say how it ended."""
+    from hyperperturb.runs.worker import execute
+
+    report_to = sys.stderr if as_json else sys.stdout
+    with json_only(as_json):
         print(f"Run {run.path}", file=report_to, flush=True)
         run.listeners.append(EventPrinter(report_to))
         state = execute(run)
@@ -242,7 +340,7 @@ def make_settings(preset: str, given: dict[str, Any]) -> Any:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise HyperPerturbError(
-            f"--{name} {first['input']} is out of its limits.", hint=f"{first['msg']}."
+            f"--{_FLAGS.get(name, name)} {first['input']} is out of its limits.", hint=f"{first['msg']}."
         ) from error
 
 
@@ -286,52 +384,6 @@ def _refuse_idle(options: dict[str, Any], used: bool, why: str) -> None:
 
 def _network(source: Any, path: Path, info: Path | None) -> Any:
     return source.from_path(path, info=info if "protein.links" in path.name else None)
-
-
-class EventPrinter:
-    """Prints the events of a run as lines, not faster than a person reads.
-
-    Parameters
-    ----------
-    stream
-        Where to print.
-    every
-        Shortest time between two lines of one stage, in seconds; log lines and last epochs always appear.
-    """
-
-    def __init__(self, stream: TextIO, *, every: float = 1.0) -> None:
-        self.stream = stream
-        self.every = every
-        self.started = time.monotonic()
-        self.last = float("-inf")
-        self.stage = ""
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        kind = event["kind"]
-        if kind == "state":
-            return
-        now = time.monotonic()
-        new = event.get("stage", self.stage) != self.stage
-        final = kind == "epoch" and event["epoch"] >= event.get("epochs", 0)
-        if kind != "log" and not new and not final and now - self.last < self.every:
-            return
-        self.stage = event.get("stage", self.stage)
-        self.last = now
-        print(f"[{now - self.started:6.1f} s] {_words(event)}", file=self.stream, flush=True)
-
-
-def _words(event: dict[str, Any]) -> str:
-    if event["kind"] != "epoch":
-        return str(event["message"])
-    losses = [
-        f"{word} {event[key]:.4g}"
-        for word, key in (("loss", "loss"), ("validation", "val_loss"))
-        if event.get(key) is not None
-    ]
-    place = f"{event.get('stage', '')}: epoch {event['epoch']} of {event.get('epochs', '?')}".removeprefix(
-        ": "
-    )
-    return ", ".join([place, *losses])
 
 
 def runs(
