@@ -69,7 +69,9 @@ def gyro_sum(ops: Any, x: Array, v: Array, c: Array) -> Array:
     size = ops.sqrt(ops.where(far, size2, ops.ones_like(size2)))
     step = safe.sqrt(step2)
     n = x / size
-    across = s - dot(ops, s, n) * n
+    # v without its part along x, which is also x + v without it: from the shorter of the two.
+    shorter = ops.where(sum_squares(s) < step2, s, v + 0.0 * x)
+    across = shorter - dot(ops, shorter, n) * n
     along = xv / size
     inwards = along < 0.0
     left = dot(ops, s, x - v) / (size + step)
