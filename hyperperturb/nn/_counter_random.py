@@ -46,14 +46,14 @@ def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
     """
     first, second = (_word(k) for k in key)
     keys = (first, second, ops.bitwise_xor(ops.bitwise_xor(first, second), _word(_PARITY)))
-    a, b = (ops.add(_word(value), k) for value, k in zip(counter, keys[:2], strict=True))
+    a, b = (_word(value) + k for value, k in zip(counter, keys[:2], strict=True))
     for group in range(5):
         for turn in _ROTATIONS[group % 2]:
-            a = ops.add(a, b)
+            a = a + b
             rotated = ops.bitwise_or(ops.left_shift(b, _word(turn)), ops.right_shift(b, _word(32 - turn)))
             b = ops.bitwise_xor(rotated, a)
-        a = ops.add(a, keys[(group + 1) % 3])
-        b = ops.add(b, ops.add(keys[(group + 2) % 3], _word(group + 1)))
+        a = a + keys[(group + 1) % 3]
+        b = b + keys[(group + 2) % 3] + _word(group + 1)
     return a, b
 
 
@@ -87,7 +87,8 @@ def normal(*, seed: int, stream: int, step: Any, rows: Any, columns: int) -> Any
     """
     pairs = (columns + 1) // 2
     address = ops.cast(rows, "uint32")[..., None]
-    address = ops.add(ops.multiply(address, _word(pairs)), ops.arange(pairs, dtype="uint32"))
+    # XLA has no range of unsigned numbers; keras.ops.add would take a row of numbers for a bias of axis 1.
+    address = address * _word(pairs) + _word(ops.arange(pairs, dtype="int32"))
     radial, angular = threefry((seed, stream), (step, address))
     # (k + 1/2)/2^24 lies in (0, 1], so the logarithm is finite: Box and Muller's method.
     radial, angular = (

@@ -129,7 +129,7 @@ class RiemannianOptimizer:
             step = step + annealing.noise(manifold, x, self.iterations, variable=index, rows=rows)
         y = manifold.projx((manifold.expmap if self.exact else manifold.retr)(x, step))
         if annealing is not None and annealing.replicas > 1:
-            y = manifold.projx(annealing.couple(manifold, y, self.iterations))
+            y = manifold.projx(annealing.couple(manifold, y, self.iterations, learning_rate))
         if state:
             state[0] = manifold.ptransp(x, y, state[0])
         for slot, value in zip(slots, [y, *state], strict=True):

@@ -32,19 +32,21 @@ class QuantumAnnealing(keras.optimizers.schedules.LearningRateSchedule):
     From step ``steps`` on the field is zero and what remains is plain descent. With plain gradient descent of rate
     :math:`\eta` this is Riemannian Langevin dynamics of temperature :math:`\Gamma^2/(2\eta d)`.
 
-    With ``replicas=R`` every marked variable holds R copies of the parameters along its first axis, the slices of a
-    path integral on a ring. A slice is drawn to its two neighbours by a spring whose stiffness, as that of the
-    kinetic term :math:`\Gamma p^2/2`, goes as :math:`1/\Gamma`; the step is the implicit one, which is stable
-    for any stiffness:
+    With ``replicas=R`` every marked variable holds R copies of the parameters along its first axis, the slices of
+    a path integral on a ring, joined by springs :math:`\frac{\kappa(t)}{4} d^2(y_k, y_{k+1})` whose stiffness
+    :math:`\kappa(t) = \kappa\,(1 - \Gamma(t)/\Gamma(0))` grows as the field falls. They let go when it is gone, so
+    that each slice ends in a minimum of the loss itself. Their step, of the optimizer's learning rate
+    :math:`\eta`, is bounded so that it is stable for any stiffness:
 
     .. math::
 
         y_k \leftarrow \exp_{y_k}\!\Big(\tfrac{f}{2}\big(\log_{y_k} y_{k-1} + \log_{y_k} y_{k+1}\big)\Big),\qquad
-        f = \frac12\,\frac{a}{1 + a},\quad a = \kappa\,\Big(\frac{\Gamma(0)}{\Gamma(t)} - 1\Big).
+        f = \frac{a}{1 + 2a},\quad a = \eta\,\kappa(t).
 
-    At the start the replicas are free, at the end they agree. The loss must be the *sum* over the replicas, so that
-    none feels another's gradient. "Quantum-inspired" is meant literally: nothing here is a quantum
-    computation, the schedule and the coupled slices are those of quantum annealing simulated on a classical machine.
+    The loss must be the *sum* over the replicas, so that none feels another's gradient; of the result one
+    takes the replica with the least loss. "Quantum-inspired" is meant literally: nothing here is a quantum
+    computation, the schedule and the coupled slices are those of quantum annealing simulated on a classical
+    machine. (There the stiffness diverges at the end and forces all slices into one place; here it stays finite.)
 
     The draws are a function of (``seed``, iteration, position of the variable, row): a resumed run, XLA and every
     device of a distribution strategy draw the same, and with sparse gradients only the rows that are updated
@@ -65,7 +67,7 @@ class QuantumAnnealing(keras.optimizers.schedules.LearningRateSchedule):
     replicas
         Length of the first axis of the marked variables, 1 for ordinary variables.
     coupling
-        Stiffness κ ≥ 0 between neighbouring replicas, 0 for none.
+        Stiffness κ ≥ 0 of the springs between neighbouring replicas (loss per squared distance), 0 for none.
     seed
         Of the draws.
 
@@ -184,25 +186,27 @@ class QuantumAnnealing(keras.optimizers.schedules.LearningRateSchedule):
 
     # -- replicas ------------------------------------------------------------------------------------------
 
-    def bond(self, step: Any) -> Any:
+    def bond(self, step: Any, learning_rate: Any) -> Any:
         """Return the share ``f`` of the way to the mean of its neighbours that a replica is drawn at a step.
 
         Parameters
         ----------
         step
             The iteration.
+        learning_rate
+            The optimizer's.
 
         Returns
         -------
         tensor
-            A float32 scalar from 0 (step 0) to 1/2 (field zero), where alternating replicas fall together
-            without overshooting.
+            Float32 from 0 (at step 0 and once the field is zero) to below 1/2: no mode of the ring overshoots.
         """
         share = self._share(step)
-        pull = self.coupling * (1.0 - share)
-        return 0.5 * pull / (share + pull)
+        stiffness = ops.where(share > 0.0, self.coupling * (1.0 - share), 0.0 * share)
+        pull = ops.cast(learning_rate, "float32") * stiffness
+        return pull / (1.0 + 2.0 * pull)
 
-    def couple(self, manifold: Manifold, x: Any, step: Any) -> Any:
+    def couple(self, manifold: Manifold, x: Any, step: Any, learning_rate: Any) -> Any:
         """Return the replicas after each was drawn towards its two neighbours on the ring.
 
         Parameters
@@ -213,16 +217,16 @@ class QuantumAnnealing(keras.optimizers.schedules.LearningRateSchedule):
             Points ``(replicas, ..., D)``.
         step
             The iteration.
+        learning_rate
+            The optimizer's.
 
         Returns
         -------
         tensor
-            The same shape; ``x`` itself for one replica or no coupling.
+            The same shape.
         """
-        if self.replicas == 1 or self.coupling == 0.0:
-            return x
         pull = manifold.logmap(x, ops.roll(x, 1, axis=0)) + manifold.logmap(x, ops.roll(x, -1, axis=0))
-        return manifold.expmap(x, ops.cast(0.5 * self.bond(step), x.dtype) * pull)
+        return manifold.expmap(x, ops.cast(0.5 * self.bond(step, learning_rate), x.dtype) * pull)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
