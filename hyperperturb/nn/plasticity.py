@@ -178,13 +178,16 @@ def soft_threshold(weight: Any, threshold: Any) -> Any:
 class _ProximalStep(keras.constraints.Constraint):
     """The soft threshold as a constraint: Keras calls it after each step of whatever optimizer there is."""
 
-    def __init__(self, layer: PlasticDense, then: Any) -> None:
-        self.layer, self.then, self.optimizer = layer, then, None
+    def __init__(self, layer: PlasticDense) -> None:
+        self.layer = layer
 
     def __call__(self, weight: Any) -> Any:
-        layer = self.layer
+        if keras.backend.backend() == "jax":
+            # Its optimizers are stateless: they would see the memory as it was when the step was compiled.
+            raise NotImplementedError("`PlasticDense` can be trained with a rule on TensorFlow or PyTorch only.")
+        layer, then = self.layer, self.layer.kernel_constraint
         weight = ops.convert_to_tensor(weight)
-        rate = 1.0 if self.optimizer is None else self.optimizer.learning_rate
+        rate = layer.followed.learning_rate if layer.followed is not None else 1.0
         exposure = layer.stdp.exposure(
             ops.cast(weight, "float32"),
             ops.convert_to_tensor(layer.memory),
@@ -192,7 +195,7 @@ class _ProximalStep(keras.constraints.Constraint):
         )
         threshold = ops.cast(rate, "float32") * ops.convert_to_tensor(layer.strength) * exposure
         weight = soft_threshold(weight, ops.cast(threshold, weight.dtype))
-        return weight if self.then is None else self.then(weight)
+        return weight if then is None else then(weight)
 
 
 @keras.saving.register_keras_serializable(package="hyperperturb")
@@ -239,6 +242,8 @@ class PlasticDense(keras.layers.Dense):
         if stdp is not None and not isinstance(stdp, STDP):
             raise ValueError(f"`stdp` must be an STDP rule or None. Received: stdp={stdp!r}")
         self.stdp = stdp
+        # Inside a function: as an attribute, TensorFlow would make the optimizer a part of the layer and save it.
+        self._followed = lambda: None
 
     def build(self, input_shape: Any) -> None:
         """Create kernel and bias and, with a rule, its traces."""
@@ -262,7 +267,7 @@ class PlasticDense(keras.layers.Dense):
         self.memory = state("memory", (n, self.units))
         self.strength = state("strength", (), self.stdp.strength)
         self.protection = state("protection", (), self.stdp.protection)
-        self.kernel.constraint = _ProximalStep(self, self.kernel_constraint)
+        self.kernel.constraint = _ProximalStep(self)
 
     def follow(self, optimizer: Any) -> None:
         """Make the threshold a multiple of this optimizer's present learning rate.
@@ -275,8 +280,12 @@ class PlasticDense(keras.layers.Dense):
         optimizer
             The Keras optimizer that trains the layer.
         """
-        if self.stdp is not None:
-            self.kernel.constraint.optimizer = optimizer
+        self._followed = lambda: optimizer
+
+    @property
+    def followed(self) -> Any:
+        """The optimizer given to :meth:`follow`, or None."""
+        return self._followed()
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the activations; in training, move the traces."""
@@ -291,6 +300,24 @@ class PlasticDense(keras.layers.Dense):
             self.post_trace.assign(post_trace)
             self.memory.assign(self.memory + (change - self.memory) / self.stdp.memory)
         return outputs
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save the traces too; ``Dense`` would save kernel and bias only."""
+        save = (
+            super().save_own_variables
+            if self.stdp is None
+            else super(keras.layers.Dense, self).save_own_variables
+        )
+        save(store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what :meth:`save_own_variables` saved."""
+        load = (
+            super().load_own_variables
+            if self.stdp is None
+            else super(keras.layers.Dense, self).load_own_variables
+        )
+        load(store)
 
     def active(self) -> float:
         """Return the share of kernel weights that are not zero."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from scipy.special import log_softmax
@@ -18,6 +20,11 @@ from hyperperturb.models.cell_training import (  # noqa: E402
     perturbation_points,
 )
 from hyperperturb.models.cells import Cells  # noqa: E402
+from hyperperturb.models.model import CellHeads  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+)
 
 P, R, N = 6, 20, 900
 
@@ -45,7 +52,7 @@ def made_up() -> tuple[Cells, Effects, np.ndarray]:
     return Cells(genes, values, label), effects, label
 
 
-def fit(epochs: int = 8, seed: int = 0):
+def fit(epochs: int = 8, seed: int = 0, **options):
     cells, effects, _ = made_up()
     points = 0.4 * np.random.default_rng(1).uniform(-1, 1, size=(P, 4)).astype(np.float32)
     return fit_cell_heads(
@@ -59,6 +66,7 @@ def fit(epochs: int = 8, seed: int = 0):
         learning_rate=1e-2,
         validation_split=0.4,
         seed=seed,
+        **options,
     )
 
 
@@ -89,10 +97,71 @@ def test_the_value_head_knows_strong_cells_from_weak_ones(fitted):
     assert value[label == strongest].mean() > value[label == P - 1].mean()
 
 
+class Rows(keras.callbacks.Callback):
+    """Keeps the logs, and in the middle of the third epoch a copy of the checkpoint: what a kill would leave."""
+
+    def __init__(self, checkpoint, copy=None) -> None:
+        super().__init__()
+        self.checkpoint, self.copy, self.rows = checkpoint, copy, []
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        if self.copy is not None and len(self.rows) == 2:
+            shutil.copy(self.checkpoint, self.copy)
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        self.rows.append(dict(logs))
+
+
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_heads(fitted):
-    again = fit()
-    assert again.scores == pytest.approx(fitted.scores, abs=1e-6)
+def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path):
+    """With everything that remembers: traces of the STDP rule, pace of the curriculum, best weights, dropout."""
+    options = {"epochs": 4, "stdp": 0.5, "curriculum": True}
+    path, left = tmp_path / "whole.npz", tmp_path / "killed.npz"
+    whole, rest = Rows(path, left), Rows(left)
+    uninterrupted = fit(**options, callbacks=[whole], checkpoint=path)
+    resumed = fit(**options, callbacks=[rest], checkpoint=left)
+    assert rest.rows == whole.rows[2:]
+    assert resumed.scores == uninterrupted.scores
+    for a, b in zip(resumed.heads.weights, uninterrupted.heads.weights, strict=True):
+        assert (a.numpy() == b.numpy()).all(), a.path
+    assert uninterrupted.heads.hidden.memory.numpy().any()
+    assert whole.rows[0]["curriculum"] == 0.25
+    assert whole.rows[-1]["curriculum"] == 1.0
+    active = [row["active"] for row in whole.rows]
+    assert 0 < active[-1] < 0.99
+
+
+@pytest.mark.slow
+def test_thinned_heads_save_and_load_in_the_whole_model(tmp_path):
+    """The rule travels with the configuration; the answers stay the same."""
+    from hyperperturb.models.model import HyperPerturbModel
+    from hyperperturb.nn import STDP
+
+    effect = {
+        "n_genes": 3,
+        "n_targets": 2,
+        "n_response": 2,
+        "parameters": {
+            "mean": 0.1,
+            "diffusion": 0.2,
+            "hyperbolic": 0.3,
+            "own": 0.1,
+            "noise": 1.0,
+            "factor": 0.9,
+        },
+        "own_slope": 0.0,
+    }
+    heads = CellHeads(5, 4, 2, 3, curvature=1.0, stdp=STDP(0.1))
+    config = {k: v for k, v in heads.get_config().items() if k not in ("name", "trainable", "dtype")}
+    model = HyperPerturbModel(3, 2, effect=effect, cells=config)
+    shift = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
+    model({"cells": shift}, training=True)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.cells.hidden.stdp.strength == 0.1
+    for a, b in zip(model.weights, again.weights, strict=True):
+        assert (a.numpy() == b.numpy()).all()
+    assert again.cells.hidden.memory.numpy().any()
 
 
 def test_training_tuning_and_test_cells_are_apart():
