@@ -15,10 +15,9 @@ from hyperperturb.manifolds import safe
 from hyperperturb.manifolds._backend import dtype_of, narrow, prepare, wide
 from hyperperturb.manifolds.base import Manifold
 from hyperperturb.manifolds.spaces import Euclidean
-from hyperperturb.nn._manifold_layer import components
 
 
-def lift(space: Manifold, x: Any) -> Any:
+def lift(space: Manifold, v: Any) -> Any:
     r"""Return coordinates whose weighted sums :func:`settle` turns into centroids.
 
     On hyperbolic space time and space on the hyperboloid, :math:`(\cosh\rho, \frac{\sinh\rho}{\rho}v)` for components
@@ -30,15 +29,14 @@ def lift(space: Manifold, x: Any) -> Any:
     ----------
     space
         The manifold.
-    x
-        Points, ``(..., D)``.
+    v
+        Components of points, ``(..., d)``.
 
     Returns
     -------
     tensor
         ``(..., d + 1)``, in flat space ``(..., d)``.
     """
-    v = components(space, x)
     if isinstance(space, Euclidean):
         return v
     _, v, c = prepare(v, c=space.c)

@@ -141,7 +141,7 @@ class HyperbolicAttention(ManifoldLayer):
         )
         mask = self._mask(query, key, value_mask, key_mask, attention_mask, use_causal_mask)
         weights = self.attention_weights(queries, keys, mask, score_bias)
-        lifted = lift(self.manifold, values)
+        lifted = lift(self.manifold, components(self.manifold, values))
         total = ops.matmul(ops.cast(weights, lifted.dtype), lifted)
         heads = settle(self.manifold, total, ops.sum(weights, axis=-1, keepdims=True), values)
         return self._affine("bhtv,hvo->bto", heads, "output")

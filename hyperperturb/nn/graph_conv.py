@@ -191,10 +191,10 @@ class HyperbolicGraphConv(ManifoldLayer):
             weights = ops.concatenate([weights, ops.ones((nodes,), dtype=self.point_dtype)])
 
         v = self.dense.tangent(points)
-        h = from_components(space, v)
         if self.attention:
+            h = from_components(space, v)
             weights = attention_mass(self._scores(h, v, source, target), weights, target, nodes)
-        lifted = lift(space, h) if self.aggregation == "midpoint" else v
+        lifted = lift(space, v) if self.aggregation == "midpoint" else v
         weights = ops.cast(weights, lifted.dtype)[:, None]
         heard = ops.take(lifted, source, axis=0)
         # The sum of the weights rides along as a last column: one pass over the edges.
