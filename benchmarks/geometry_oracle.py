@@ -1,8 +1,10 @@
-"""The geometry once more, in 50 digits, by the formulas as they are printed: what the package is measured against.
+"""The geometry once more, to 50 digits, by the formulas as they are printed: what the package is measured against.
 
-Slow and independent on purpose: Möbius addition, distance and exponential map are the published quotients without any
-rearrangement, parallel transport goes through the *definition* of gyration, and the hyperboloid uses ``arcosh``. Points
-are one-dimensional sequences of floats, taken as exact.
+Slow and independent on purpose: Möbius addition, distance and exponential map are the published quotients
+without any rearrangement, parallel transport goes through the *definition* of gyration, and the hyperboloid
+uses ``arcosh``. Points are one-dimensional sequences of floats, taken as exact. The printed formulas cancel: at
+38 curvature radii the arguments of arcosh lose 33 digits and their squares twice that, so that 130 digits are
+carried for 50 that are right.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 import mpmath
 import numpy as np
 
-mpmath.mp.dps = 50
+mpmath.mp.dps = 130
 Vector = list[mpmath.mpf]
 
 
@@ -148,3 +150,55 @@ class Hyperboloid:
         v = self.tangent(x, v)
         ratio = self.c * self.product(y, v) / (1 - self.c * self.product(x, y))
         return plus(v, scale(ratio, plus(x, y)))
+
+    def to_origin(self, y: Vector, v: Vector) -> Vector:
+        """Return the space part of ``v``, tangent at ``y``, carried to the origin."""
+        origin = [1 / self.root, *(mpmath.mpf(0) for _ in y[1:])]
+        return self.ptransp(y, origin, v)[1:]
+
+    def from_origin(self, y: Vector, v: Vector) -> Vector:
+        """Return the vector with space part ``v``, tangent at the origin, carried to ``y``."""
+        origin = [1 / self.root, *(mpmath.mpf(0) for _ in y[1:])]
+        return self.ptransp(origin, y, [mpmath.mpf(0), *v])
+
+
+class Normal:
+    """Normal coordinates by their definition: logarithms at the origin of the hyperboloid, vectors carried there."""
+
+    tangent = staticmethod(lambda x, u: u)
+
+    def __init__(self, c: float) -> None:
+        self.sheet = Hyperboloid(c)
+        self.c, self.root = self.sheet.c, self.sheet.root
+
+    def on_sheet(self, x: Vector) -> Vector:
+        """Return the point on the hyperboloid."""
+        size = length(x)
+        if size == 0:
+            return [1 / self.root, *x]
+        r = self.root * size
+        return [mpmath.cosh(r) / self.root, *scale(mpmath.sinh(r) / r, x)]
+
+    def from_sheet(self, p: Vector) -> Vector:
+        """Return the normal coordinates of a point of the hyperboloid."""
+        size = length(p[1:])
+        return p[1:] if size == 0 else scale(mpmath.asinh(self.root * size) / (self.root * size), p[1:])
+
+    def dist(self, x: Vector, y: Vector) -> mpmath.mpf:
+        """Return the distance."""
+        return self.sheet.dist(self.on_sheet(x), self.on_sheet(y))
+
+    def expmap(self, x: Vector, v: Vector) -> Vector:
+        """Return the exponential map."""
+        p = self.on_sheet(x)
+        return self.from_sheet(self.sheet.expmap(p, self.sheet.from_origin(p, v)))
+
+    def logmap(self, x: Vector, y: Vector) -> Vector:
+        """Return the logarithm."""
+        p = self.on_sheet(x)
+        return self.sheet.to_origin(p, self.sheet.logmap(p, self.on_sheet(y)))
+
+    def ptransp(self, x: Vector, y: Vector, v: Vector) -> Vector:
+        """Return the parallel transport."""
+        p, q = self.on_sheet(x), self.on_sheet(y)
+        return self.sheet.to_origin(q, self.sheet.ptransp(p, q, self.sheet.from_origin(p, v)))

@@ -74,14 +74,17 @@ def _half_sinh2(ops: Any, x: Array, y: Array, c: Array) -> Array:
     # sinh of the difference of the two radii.
     radial = safe.divide(_dot(ops, x - y, x + y), length_x * _time(ops, y, c) + length_y * _time(ops, x, c))
     radial2 = ops.square(radial)
-    # |x||y| - x·y = ||y|x - |x|y|²/(2|x||y|), the difference of the two vectors written in x - y.
-    longer = safe.divide(_dot(ops, x - y, x + y), length_x + length_y)
-    # Of vectors of very different length the square keeps only rounding, and the difference itself cancels nothing
-    # that counts beside the radial term. At the origin its slope is that of -x·y; the cusp of |x||y| cancels the one
-    # in the radial term.
-    alike = ops.minimum(length_x, length_y) > 1e-3 * ops.maximum(length_x, length_y)
-    turn = sum_squares(length_y * (x - y) - longer * y) / ops.where(alike, 2.0 * both, ops.ones_like(both))
-    turn = ops.where(alike, turn, both - _dot(ops, x, y))
+    # |x||y| - x·y = |p|²/(2|x||y|) with p = |y|x - |x|y, for vectors of similar length written in their difference.
+    shorter, longer = ops.minimum(length_x, length_y), ops.maximum(length_x, length_y)
+    alike = 2.0 * shorter > longer
+    excess = safe.divide(_dot(ops, x - y, x + y), length_x + length_y)
+    across = length_y * ops.where(alike, x - y, x) - ops.where(alike, excess, length_x) * y
+    # Beside a far point, one near the origin has no direction worth the name: there the difference itself cancels
+    # nothing that counts. Its slope at the origin is that of -x·y; the cusp of |x||y| cancels the one in the radial
+    # term.
+    directed = ops.logical_or(shorter > 1e-3 * longer, c * ops.square(shorter) > 1.0)
+    turn = sum_squares(across) / ops.where(directed, 2.0 * both, ops.ones_like(both))
+    turn = ops.where(directed, turn, both - _dot(ops, x, y))
     return 0.5 * radial2 / (1.0 + ops.sqrt(1.0 + radial2)) + 0.5 * c * turn
 
 
