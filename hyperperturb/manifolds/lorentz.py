@@ -224,8 +224,8 @@ def expmap(x: Array, v: Array, *, c: Any) -> Array:
     dtype = dtype_of(like)
     xs, vs = x[..., 1:], safe.bounded(v[..., 1:], dtype)
     z = c * _inner(ops, xs, vs, vs, c)
-    # sinh must not overflow; a step that long ends at the dtype's reach anyway.
-    far = safe.arsinh_reach(dtype) ** 2
+    # sinh must not overflow; twice the reach is the longest way between two points.
+    far = (2.0 * safe.arsinh_reach(dtype)) ** 2
     excess = ops.sqrt(ops.maximum(z / far, ops.ones_like(z)))
     z = ops.minimum(z, far)
     ratio = safe.sinhc(z)
