@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path
-from hyperperturb.manifolds import spaces
+from hyperperturb.manifolds import Lorentz, PoincareBall, spaces
 from hyperperturb.manifolds.base import Manifold
 from hyperperturb.models.graph_input import Graph, read_graph
 
@@ -40,7 +40,7 @@ class GraphEmbedding:
     nodes
         The N node names.
     points
-        ``(N, D)`` float32 points of ``manifold``, in the order of ``nodes``.
+        ``(N, D)`` float64 points of ``manifold``, in the order of ``nodes``.
     manifold
         Where they live, with the curvature that was learned.
     objective
@@ -279,7 +279,8 @@ def embed_graph(
 
     options = {
         "dim": dim,
-        "manifold": space,
+        # The two models are isometric, and float32 is more exact on the hyperboloid than in the ball.
+        "manifold": Lorentz() if objective == "edges" and space.name == "PoincareBall" else space,
         "epochs": _EPOCHS[objective] if epochs is None else epochs,
         "learning_rate": learning_rate,
         "curvature": curvature,
@@ -302,7 +303,7 @@ def embed_graph(
             annealing=annealing,
             **options,
         )
-    return _result(graph, model, objective)
+    return _result(graph, model, objective, space.name)
 
 
 def _manifold(manifold: str | Manifold) -> Manifold:
@@ -359,11 +360,13 @@ def _check(
         )
 
 
-def _result(graph: Graph, model: GraphPoints, objective: str) -> GraphEmbedding:
-    """The points scaled to the curvature that was learned."""
+def _result(graph: Graph, model: GraphPoints, objective: str, name: str) -> GraphEmbedding:
+    """The points scaled to the curvature that was learned, in the model of hyperbolic space that was asked for."""
     curvature = 1.0 if model.flat else float(model.curvature)
     space = model.manifold if model.flat else type(model.manifold)(curvature)
-    points = np.asarray(space.projx((model.all_positions() / np.sqrt(curvature)).astype(np.float32)))
+    points = np.asarray(space.projx(model.all_positions() / np.sqrt(curvature)))
+    if name == "PoincareBall" and space.name == "Lorentz":
+        points, space = np.asarray(space.to_poincare(points)), PoincareBall(curvature)
     history = pd.DataFrame(model.history.history)
     history.index = pd.RangeIndex(1, len(history) + 1, name="epoch")
     return GraphEmbedding(graph.nodes, points, space, objective, history)
