@@ -94,7 +94,10 @@ def coordinates(model: str, case: Case) -> tuple[oracle.Vector, oracle.Vector, o
 
 def within_reach(model: str, c: float, dtype: str, *points: np.ndarray) -> bool:
     """Tell whether rounded points are further in than where the dtype's farthest points are pulled back to."""
-    sizes = [np.sqrt(c) * float(np.linalg.norm(p[1 if model == "hyperboloid" else 0 :])) for p in points]
+    sizes = [
+        np.sqrt(c) * float(np.linalg.norm(p[1 if model == "hyperboloid" else 0 :].astype(np.float64)))
+        for p in points
+    ]
     limit = {
         "ball": 1.0 - 2.0 * safe.boundary_eps(dtype),
         "hyperboloid": 0.9 * safe.reach(dtype),
