@@ -1,8 +1,10 @@
 """Cell heads for the ablations: one screen, and several trainings at once under ``jax.vmap``.
 
-Set ``KERAS_BACKEND=jax`` before Keras is imported. The model is :class:`hyperperturb.models.model.CellHeads`, the
-optimizer Keras' Adam; the STDP rule's functions are applied in the order of :class:`hyperperturb.nn.PlasticDense` (a
-test of the layer holds that order). Thirty trainings then cost what three would one by one.
+Set ``KERAS_BACKEND=jax`` before Keras is imported. First weights are those of
+:class:`hyperperturb.models.model.CellHeads`, the optimizer is Keras' Adam; the forward pass is written out for speed
+(float32; without the evidence of discriminants, which comes after training). The STDP rule's own functions are applied
+in the order of :class:`hyperperturb.nn.PlasticDense` (a test of the layer holds that order). Thirty trainings then cost
+what three would one by one.
 """
 
 from __future__ import annotations
@@ -97,7 +99,7 @@ class Together:
         self.optimizer.build(self.heads.trainable_variables)
         names = [v.path for v in self.heads.trainable_variables]
         self.kernel, self.bias = (names.index(getattr(self.heads.hidden, k).path) for k in ("kernel", "bias"))
-        self.fixed = [v.value for v in self.heads.non_trainable_variables]
+        self.points = jnp.asarray(screen.points)
         self.options = tuple(jnp.asarray(v, dtype=jnp.float32) for v in (strength, protection, by_size))
         shape = (screen.shift.shape[1], HIDDEN)
         start = (
@@ -111,15 +113,23 @@ class Together:
             shared: jax.jit(jax.vmap(self._step, in_axes=(0, 0, None if shared else 0, None)))
             for shared in (True, False)
         }
-        self._losses = jax.jit(
-            jax.vmap(lambda weights, x, y: self._loss(weights, x, y, False), (0, None, None))
-        )
+        self._losses = jax.jit(jax.vmap(self._loss, (0, None, None)))
 
-    def _loss(self, weights, x, y, training):
-        out, _ = self.heads.stateless_call(weights, self.fixed, x, training=training)
-        policy = ops.sparse_categorical_crossentropy(y["policy"], out["policy"], from_logits=True)
-        value = ops.square(out["value"] - y["value"])
-        return ops.mean(policy) + self.screen.value_weight * ops.mean(value)
+    def _loss(self, weights, x, y):
+        sharpness, offset, kernel, bias, tangent, tangent_bias, value, value_bias = weights
+        hidden = jnp.tanh(x @ kernel + bias)
+        vector = hidden @ tangent + tangent_bias
+        length = jnp.sqrt(jnp.sum(vector**2, axis=1, keepdims=True) + 1e-12)
+        point = jnp.tanh(length) * vector / length
+        square = (
+            jnp.sum(point**2, axis=1)[:, None] + jnp.sum(self.points**2, axis=1) - 2 * point @ self.points.T
+        )
+        gaps = (1 - jnp.sum(point**2, axis=1))[:, None] * (1 - jnp.sum(self.points**2, axis=1))
+        distance = 2 * jnp.arcsinh(jnp.sqrt(jnp.maximum(square, 1e-12) / jnp.maximum(gaps, 1e-9)))
+        logits = jax.nn.log_softmax(offset - jax.nn.softplus(sharpness) * distance)
+        policy = -jnp.mean(jnp.take_along_axis(logits, y["policy"][:, None], axis=1))
+        wanted = jax.nn.softplus(hidden @ value + value_bias)[:, 0]
+        return policy + self.screen.value_weight * jnp.mean((wanted - y["value"]) ** 2)
 
     def _step(self, state, options, batch, at):
         (weights, slots, (pre, post, memory)), (strength, protection, by_size) = state, options
@@ -127,7 +137,7 @@ class Together:
         hidden = ops.tanh(ops.matmul(x, weights[self.kernel]) + weights[self.bias])
         change, pre, post = self.rule.change(x, hidden, pre, post)
         memory = memory + (change - memory) / self.rule.memory
-        slopes = jax.grad(self._loss)(weights, x, y, True)
+        slopes = jax.grad(self._loss)(weights, x, y)
         before = weights[self.kernel]
         weights, slots = self.optimizer.stateless_apply(slots, slopes, weights)
         kernel = weights[self.kernel]

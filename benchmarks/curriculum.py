@@ -12,7 +12,7 @@ Cells are split 60/20/20. The pace follows the loss on the tuning cells; everyth
 error to be reached was fixed beforehand: the last loss of the shuffled training of the same seed plus 2 %. Steps are
 interpolated between epochs; a training that never reaches it counts with the whole budget.
 
-Run: python benchmarks/curriculum.py [--seeds 8] [--figures docs/figures]
+Run: python benchmarks/curriculum.py [--seeds 5] [--figures docs/figures]
 """
 
 from __future__ import annotations
@@ -161,10 +161,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--cells", type=int, default=8000)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument(
+        "--cells", type=int, default=5000, help="of the simulated screen; twice as many of Papalexi"
+    )
     parser.add_argument("--screens", nargs="+", default=list(TITLES))
     parser.add_argument("--papalexi", type=Path, default=PAPALEXI)
     parser.add_argument("--figures", type=Path)
@@ -174,7 +176,13 @@ def main() -> None:
         results[name] = []
         for seed in range(args.first_seed, args.first_seed + args.seeds):
             results[name].append(
-                one_seed(name, seed, epochs=args.epochs, cells=args.cells, papalexi=args.papalexi)
+                one_seed(
+                    name,
+                    seed,
+                    epochs=args.epochs,
+                    cells=args.cells * (1 + (name == "papalexi")),
+                    papalexi=args.papalexi,
+                )
             )
             print(f"{name} {seed}: {results[name][-1]['steps']}", file=sys.stderr, flush=True)
     command = (

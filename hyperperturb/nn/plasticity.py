@@ -40,8 +40,8 @@ class STDP:
 
     .. math:: \phi = 1 - \text{protection}\cdot\tanh(r/\bar r),\qquad \bar r = \text{root mean square of } r
 
-    is 0 for a causal weight, 1 for an indifferent and up to 2 for an anti-causal one. After every optimizer step
-    comes the proximal step of :math:`\lambda\phi|w|` (soft threshold),
+    is below 1 for a causal weight, 1 for an indifferent one and above 1 for an anti-causal one. After every optimizer
+    step comes the proximal step of :math:`\lambda\phi|w|` (soft threshold),
 
     .. math:: w \leftarrow \operatorname{sign}(w)\max(|w| - \eta\lambda\phi,\,0).
 
@@ -58,7 +58,7 @@ class STDP:
     memory
         Time constant of the running mean of changes, in training steps.
     protection
-        0 … 1: how far a causal weight is let off.
+        0 … 1: how far a causal weight is let off. Let off altogether (1), the strongest weights are free to overfit.
 
     References
     ----------
@@ -83,7 +83,7 @@ class STDP:
         tau_minus: float = 20.0,
         balance: float = 1.0,
         memory: float = 100.0,
-        protection: float = 1.0,
+        protection: float = 0.6,
     ) -> None:
         for name, value in (("tau_plus", tau_plus), ("tau_minus", tau_minus)):
             if not value > 0:
@@ -184,7 +184,9 @@ class _ProximalStep(keras.constraints.Constraint):
     def __call__(self, weight: Any) -> Any:
         if keras.backend.backend() == "jax":
             # Its optimizers are stateless: they would see the memory as it was when the step was compiled.
-            raise NotImplementedError("`PlasticDense` can be trained with a rule on TensorFlow or PyTorch only.")
+            raise NotImplementedError(
+                "`PlasticDense` can be trained with a rule on TensorFlow or PyTorch only."
+            )
         layer, then = self.layer, self.layer.kernel_constraint
         weight = ops.convert_to_tensor(weight)
         rate = layer.followed.learning_rate if layer.followed is not None else 1.0

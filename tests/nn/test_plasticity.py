@@ -71,7 +71,7 @@ def test_several_pulses_add_up():
 
 
 def test_causal_weights_are_let_off_and_anti_causal_ones_shrink_twice():
-    rule = STDP(0.1)
+    rule = STDP(0.1, protection=1.0)
     weight = ops.convert_to_tensor([[5.0, -5.0, 5.0, -5.0, 0.0, 1e-4]])
     memory = ops.convert_to_tensor([[1.0, -1.0, -1.0, 1.0, 1.0, 1.0]])
     got = ops.convert_to_numpy(rule.exposure(weight, memory))[0]
