@@ -163,9 +163,9 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument(
-        "--cells", type=int, default=5000, help="of the simulated screen; twice as many of Papalexi"
+        "--cells", type=int, default=4000, help="of the simulated screen; twice as many of Papalexi"
     )
     parser.add_argument("--screens", nargs="+", default=list(TITLES))
     parser.add_argument("--papalexi", type=Path, default=PAPALEXI)

@@ -38,9 +38,9 @@ from hyperperturb.models.curriculum import CellBatches  # noqa: E402
 from hyperperturb.nn import STDP  # noqa: E402
 
 STRENGTHS = {
-    "L1": (0.35, 0.5, 0.65, 0.8, 1.1),
-    "STDP": (0.6, 0.9, 1.2, 1.6, 2.2),
-    "size": (0.6, 0.9, 1.2, 1.6, 2.2),
+    "L1": (0.4, 0.6, 0.8, 1.1),
+    "STDP": (0.7, 1.0, 1.5, 2.2),
+    "size": (0.7, 1.0, 1.5, 2.2),
 }
 SHARES = (0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06, 0.045, 0.03, 0.02, 0.015, 0.01, 0.005)
 TITLES = {"demo": "simulated screen", "papalexi": "Papalexi 2021"}
@@ -190,9 +190,9 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument(
-        "--cells", type=int, default=5000, help="of the simulated screen; twice as many of Papalexi"
+        "--cells", type=int, default=4000, help="of the simulated screen; twice as many of Papalexi"
     )
     parser.add_argument("--screens", nargs="+", default=list(TITLES))
     parser.add_argument("--papalexi", type=Path, default=PAPALEXI)
