@@ -155,7 +155,8 @@ def _metrics(t: Trained, genes: pd.DataFrame) -> dict[str, Any]:
 
 def _cell_arrays(fitted: FittedHeads) -> CellHeadArrays:
     heads = fitted.heads
-    temperature, weight = float(heads.temperature), float(heads.evidence_weight)
+    # .numpy(): a variable shared by several devices is no number
+    temperature, weight = float(heads.temperature.numpy()), float(heads.evidence_weight.numpy())
     sharpness = float(keras.ops.softplus(heads.sharpness))
     hidden, tangent, value = (layer.get_weights() for layer in (heads.hidden, heads.tangent, heads.value))
     return CellHeadArrays(

@@ -117,7 +117,7 @@ def _cpus(n: int) -> list[str]:
     import tensorflow as tf
 
     (cpu,) = tf.config.list_physical_devices("CPU")
-    if n > 1:
+    if n > 1 and len(tf.config.get_logical_device_configuration(cpu) or ()) != n:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * n)
     return [f"CPU:{i}" for i in range(n)]
 
