@@ -195,7 +195,7 @@ def embed_graph(
     nodes: Sequence[Hashable] | None = None,
     directed: bool | None = None,
     epochs: int | None = None,
-    learning_rate: float = 0.1,
+    learning_rate: float | None = None,
     curvature: float = 1.0,
     learn_curvature: bool = True,
     hub_weight: float = 0.0,
@@ -229,9 +229,11 @@ def embed_graph(
         Keep directions (``"edges"`` only): b is a neighbour of a, and a is not one of b. By default only those of a
         directed networkx graph.
     epochs
-        Of at least 40 steps and at least a pass over the nodes each; by default 30 for diffusion, 50 for edges.
+        Of at least 40 steps and at least a pass over the nodes each; by default 30 for diffusion, 50 for edges
+        and 20 for edges in two dimensions.
     learning_rate
-        Step size in units of distance.
+        Step size in units of distance; by default 0.1, or 0.01 for edges in two dimensions, whose points start from
+        a drawing (:mod:`hyperperturb.models.graph_layout`) that longer steps would undo.
     curvature, learn_curvature
         Curvature magnitude c that learning starts from, and whether it is learned.
     hub_weight
@@ -261,6 +263,11 @@ def embed_graph(
     """
     graph = read_graph(edges, nodes=nodes, directed=directed)
     space = _manifold(manifold)
+    drawn = objective == "edges" and dim == 2  # starts from a drawing, which long steps would undo
+    if learning_rate is None:
+        learning_rate = 0.01 if drawn else 0.1
+    if epochs is None:
+        epochs = 20 if drawn else _EPOCHS.get(objective)
     _check(
         graph,
         space,
@@ -281,7 +288,7 @@ def embed_graph(
         "dim": dim,
         # The two models are isometric, and float32 is more exact on the hyperboloid than in the ball.
         "manifold": Lorentz() if objective == "edges" and space.name == "PoincareBall" else space,
-        "epochs": _EPOCHS[objective] if epochs is None else epochs,
+        "epochs": epochs,
         "learning_rate": learning_rate,
         "curvature": curvature,
         "learn_curvature": learn_curvature,
@@ -340,12 +347,12 @@ def _check(
     if epochs is not None and (not isinstance(epochs, int | np.integer) or epochs < 1):
         refuse(f"The number of epochs must be a whole number from 1 upwards, not {epochs!r}.")
     for name, value in (("learning rate", learning_rate), ("curvature", curvature)):
-        if not (np.isfinite(value) and value > 0):
+        if not (_is_number(value) and value > 0):
             refuse(f"The {name} must be a number above 0, not {value!r}.")
-    if not 0 <= validation_split < 0.9:
+    if not (_is_number(validation_split) and 0 <= validation_split < 0.9):
         refuse(f"The validation split must lie between 0 and 0.9, not {validation_split!r}.")
     for name, value in (("hub weight", hub_weight), ("annealing field", annealing)):
-        if not (np.isfinite(value) and value >= 0):
+        if not (_is_number(value) and value >= 0):
             refuse(f"The {name} must be a number from 0 upwards, not {value!r}.")
     if objective == "diffusion":
         if graph.directed:
@@ -358,6 +365,10 @@ def _check(
             "hub_weight, validation_split and annealing belong to the diffusion objective.",
             "Leave them out, or choose the diffusion objective.",
         )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
 
 
 def _result(graph: Graph, model: GraphPoints, objective: str, name: str) -> GraphEmbedding:

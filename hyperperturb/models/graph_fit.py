@@ -14,13 +14,13 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from hyperperturb.manifolds import spaces
 from hyperperturb.manifolds.base import Manifold
 from hyperperturb.models.graph_blocks import DiffusionBlocks, EdgeBlocks
+from hyperperturb.models.graph_layout import plane_layout
 from hyperperturb.models.graph_points import DiffusionPoints, EdgePoints, GraphPoints
 from hyperperturb.models.similarity import Similarity
 from hyperperturb.nn import QuantumAnnealing, RiemannianAdam, distribution
 from hyperperturb.nn.fitting import fit
 
 _FREE_RADIUS = 1.0
-# Points that start near the origin can still turn to any side.
 _FIRST_SPREAD = 1e-3
 
 
@@ -199,7 +199,9 @@ def fit_edges(
     adjacency
         ``(N, N)`` CSR array of positive weights; row a holds the neighbours of a.
     dim, epochs, learning_rate, manifold, curvature, learn_curvature, seed, jit_compile, checkpoint, callbacks
-        See :func:`fit_diffusion`; the learning rate is that of Adam in tangent coordinates.
+        See :func:`fit_diffusion`; the learning rate is that of Adam in tangent coordinates. In two dimensions points
+        start from :func:`~hyperperturb.models.graph_layout.plane_layout`, in others at random near the origin, from
+        where they can still turn to any side.
 
     Returns
     -------
@@ -208,7 +210,10 @@ def fit_edges(
     """
     n = adjacency.shape[0]
     model = EdgePoints(n, dim, manifold=manifold, curvature=curvature, learn_curvature=learn_curvature)
-    start = _FIRST_SPREAD * np.random.default_rng(seed).standard_normal((n, dim))
+    if dim == 2:
+        start = plane_layout(adjacency)
+    else:
+        start = _FIRST_SPREAD * np.random.default_rng(seed).standard_normal((n, dim))
     model.points.embeddings.assign(start.astype(np.float32))
     train(
         model,
