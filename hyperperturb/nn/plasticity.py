@@ -185,7 +185,7 @@ class _ProximalStep(keras.constraints.Constraint):
         if keras.backend.backend() == "jax":
             # Its optimizers are stateless: they would see the memory as it was when the step was compiled.
             raise NotImplementedError(
-                "`PlasticDense` can be trained with a rule on TensorFlow or PyTorch only."
+                "`PlasticDense` with a rule cannot be trained on this backend; use TensorFlow. Received: backend=jax"
             )
         layer, then = self.layer, self.layer.kernel_constraint
         weight = ops.convert_to_tensor(weight)
