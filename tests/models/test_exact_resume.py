@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 EPOCHS = 4
 
 
-def kill_when(run: RunDirectory, condition: Callable[[], bool], seconds: float = 150) -> None:
+def kill_when(run: RunDirectory, condition: Callable[[], bool], seconds: float = 400) -> None:
     """Wait for a condition with eyes open, and kill the training at once."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -33,7 +33,7 @@ def kill_when(run: RunDirectory, condition: Callable[[], bool], seconds: float =
     assert run.status.state == "failed"
 
 
-def finished(run: RunDirectory, seconds: float = 150) -> None:
+def finished(run: RunDirectory, seconds: float = 400) -> None:
     deadline = time.monotonic() + seconds
     while not run.status.done:
         assert time.monotonic() < deadline, run.file("log.txt").read_text()[-3000:]

@@ -16,10 +16,14 @@ import keras
 import numpy as np
 
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.nn import HyperbolicEmbedding, RiemannianAdam
 from hyperperturb.nn.cluster import Cluster
 from hyperperturb.nn.distribution import make_strategy, replicas, scope
 from hyperperturb.nn.fitting import fit
+from hyperperturb.runs.config import RunConfig
+from hyperperturb.runs.directory import RunDirectory
+from hyperperturb.runs.worker import execute
 
 EPOCHS = 5
 
@@ -97,6 +101,12 @@ def _devices(folder: Path) -> None:
         resumed, whole = make(dropout=0.2), make(dropout=0.2)
         _save(folder, "mirrored-resumed", resumed, train(resumed, checkpoint=folder / "mirrored-dropout.npz"))
         _save(folder, "mirrored-whole", whole, train(whole))
+    settings = TrainingSettings(epochs=2, max_cells=600, batch_size=64, strategy="mirrored")
+    config = RunConfig(
+        screen=folder / "screen.h5ad", column="perturbation", control="non-targeting", settings=settings
+    )
+    run = RunDirectory.create(folder, config, name="run")
+    assert execute(run) == "finished", run.status.error
 
 
 class _StopAt(keras.callbacks.Callback):
@@ -130,7 +140,7 @@ def main(what: str, folder: Path) -> int:
         _devices(folder)
         return 0
     cluster = Cluster.from_environment()
-    strategy = make_strategy("multiworker", wait=120)
+    strategy = make_strategy("multiworker", wait=300)
     try:
         with scope(strategy):
             {"together": _together, "again": _again}[what](folder, cluster)

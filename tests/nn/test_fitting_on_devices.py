@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from hyperperturb.runs.directory import RunDirectory
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +52,7 @@ def start_workers(what: str, folder: Path, root: Path) -> list[subprocess.Popen]
     ]
 
 
-def wait(processes: list[subprocess.Popen], folder: Path, seconds: float = 150) -> list[int]:
+def wait(processes: list[subprocess.Popen], folder: Path, seconds: float = 400) -> list[int]:
     deadline = time.monotonic() + seconds
     try:
         return [p.wait(max(deadline - time.monotonic(), 0.1)) for p in processes]
@@ -62,12 +65,13 @@ def wait(processes: list[subprocess.Popen], folder: Path, seconds: float = 150) 
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, root) -> Path:
+def folder(tmp_path_factory, root, small_screen) -> Path:
     """One process with two devices and none, two workers of which one dies, and the two started again."""
     folder = tmp_path_factory.mktemp("devices")
     assert wait(start_workers("together", folder, root), folder) == [1, -9], (folder / "log.txt").read_text()
     again = start_workers("again", folder, root)
     assert wait(again, folder) == [1, 1], (folder / "log.txt").read_text()
+    shutil.copy(small_screen, folder / "screen.h5ad")
     one = start("devices", folder, root, HYPERPERTURB_CPU_DEVICES="2")
     assert wait([one], folder) == [0], (folder / "log.txt").read_text()
     return folder
@@ -99,6 +103,13 @@ def test_an_interrupted_training_ends_with_the_same_bits(folder, resumed, whole)
     for a, b in zip(arrays(folder, resumed), arrays(folder, whole), strict=True):
         assert np.array_equal(a, b)
     assert history(folder, resumed) == history(folder, whole)
+
+
+def test_a_whole_run_on_two_devices(folder):
+    run = RunDirectory.open(folder / "run")
+    assert run.usable
+    assert run.history()["stage"].tolist() == ["genes"] * 2 + ["cells"] * 2
+    assert np.isfinite(run.history()["val_loss"]).all()
 
 
 def test_workers_hold_the_same_weights(folder):
