@@ -59,8 +59,14 @@ def test_killed_twice_and_resumed(small_screen, tmp_path):
     broken = RunDirectory.create(tmp_path, config, name="broken")
     launcher.submit(broken)
     launcher.submit(whole)
-    # in the middle of replacing the checkpoint
-    kill_when(broken, lambda: epochs_of(broken, "genes") >= 2 and writes_checkpoint(broken, "genes"))
+    # in the middle of replacing the checkpoint, or right after the last epoch where that moment was missed
+    kill_when(
+        broken,
+        lambda: (
+            epochs_of(broken, "genes") >= 2
+            and (writes_checkpoint(broken, "genes") or epochs_of(broken, "genes") == EPOCHS)
+        ),
+    )
     assert not broken.usable
     launcher.resume(broken)
     # at whatever moment of the second epoch of the cells
