@@ -40,9 +40,14 @@ def project_any(x: Array, c: Array) -> Array:
 
 
 def _shrunk(ops: Any, x: Array, square: Array, divisor: Array, c: Array) -> Array:
-    limit = 1.0 - safe.boundary_eps(dtype_of(x))
-    radius2 = c * square
-    outside = radius2 > limit * limit
     # One factor a point, exactly 1 inside: the product then changes no bit.
+    return ops.ones_like(divisor) / (divisor * excess_of(c * square)) * x
+
+
+def excess_of(radius2: Array) -> Array:
+    """Return how many times too long points of the given ``c|x|²`` are: exactly 1 for those inside."""
+    ops = safe.ops_of(radius2)
+    limit = 1.0 - safe.boundary_eps(dtype_of(radius2))
+    outside = radius2 > limit * limit
     one = ops.ones_like(radius2)
-    return ops.where(outside, limit * one, one) / (divisor * ops.sqrt(ops.where(outside, radius2, one))) * x
+    return ops.sqrt(ops.where(outside, radius2, one)) / ops.where(outside, limit * one, one)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hyperperturb.manifolds import safe
-from hyperperturb.manifolds._backend import narrow, prepare, stop_gradient, wide
-from hyperperturb.manifolds._ball import add, project
-from hyperperturb.manifolds._ball_maps import expmap0, logmap0
+from hyperperturb.manifolds._backend import dtype_of, narrow, prepare, stop_gradient, wide
+from hyperperturb.manifolds._ball import excess_of, project
+from hyperperturb.manifolds._ball_maps import exp0_scaled, expmap0, log0_factor, logmap0
 from hyperperturb.manifolds._frechet import midpoint_of, prepare_sets
 from hyperperturb.manifolds._sets import of_sets
 from hyperperturb.manifolds.safe import gap, sum_squares
@@ -40,7 +40,12 @@ def mobius_add(x: Array, y: Array, *, c: Any) -> Array:
     [0.8, 0.0]
     """
     _, x, y, c = prepare(x, y, c=c)
-    return project(add(x, gap(x, c), y, gap(y, c), c), c)
+    gap_x, gap_y, total = gap(x, c), gap(y, c), x + y
+    bend = c * sum_squares(total)
+    whole = gap_x * gap_y + bend
+    # The sum's own gap is known before the sum: what would leave the ball is told without another pass.
+    whole = whole * excess_of(1.0 - gap_x * gap_y / whole)
+    return (gap_x / whole) * total + (bend / whole) * x
 
 
 def mobius_scalar_mul(r: Any, x: Array, *, c: Any) -> Array:
@@ -60,8 +65,8 @@ def mobius_scalar_mul(r: Any, x: Array, *, c: Any) -> Array:
     array
         ``(..., d)``.
     """
-    _, x, r, c = prepare(x, r, c=c)
-    return expmap0(r * logmap0(x, c=c), c=c)
+    ops, x, r, c = prepare(x, r, c=c)
+    return exp0_scaled(ops, x, r * log0_factor(ops, x, c), c)
 
 
 def mobius_matvec(matrix: Array, x: Array, *, c: Any) -> Array:
@@ -82,7 +87,7 @@ def mobius_matvec(matrix: Array, x: Array, *, c: Any) -> Array:
         ``(..., k)``.
     """
     ops, matrix, x, c = prepare(matrix, x, c=c)
-    return expmap0(ops.matmul(logmap0(x, c=c), ops.swapaxes(matrix, -1, -2)), c=c)
+    return exp0_scaled(ops, ops.matmul(x, ops.swapaxes(matrix, -1, -2)), log0_factor(ops, x, c), c)
 
 
 def centroid(x: Array, weights: Array | None = None, *, c: Any) -> Array:
@@ -122,7 +127,8 @@ def centroid(x: Array, weights: Array | None = None, *, c: Any) -> Array:
     c, c_points = of_sets(ops, c)
     shared = len(x.shape) == 2 and len(weights.shape) != 1 and not len(c.shape)
     centre = _centroid(ops, x, weights, c, c_points, shared=shared)
-    if shared:
+    # Float32 points were summed in float64: what has cancelled there is below their own rounding.
+    if shared or dtype_of(wide(ops, c)) != dtype_of(c):
         return centre
     # Far from the origin t² - c|b|² cancels. Midpoints commute with isometries: seen from the first
     # estimate all is near the origin, and one repetition is exact. The base is a constant: the result does
@@ -134,14 +140,18 @@ def centroid(x: Array, weights: Array | None = None, *, c: Any) -> Array:
 
 
 def _centroid(ops: Any, x: Array, weights: Array, c: Array, c_points: Array, *, shared: bool) -> Array:
-    gap_x, xw, cw, w = wide(ops, gap(x, c_points)), wide(ops, x), wide(ops, c), wide(ops, weights)
-    lifted = ops.concatenate([2.0 * xw / gap_x, 2.0 / gap_x - 1.0], axis=-1)
-    total = ops.matmul(w, lifted) if shared else ops.matmul(w[..., None, :], lifted)[..., 0, :]
-    space, time = total[..., :-1], total[..., -1:]
+    xw, cw, w = wide(ops, x), wide(ops, c), wide(ops, weights)
+    factor = 2.0 / gap(xw, wide(ops, c_points))
     mass = ops.sum(w, axis=-1, keepdims=True)
+    if shared:
+        total = ops.matmul(w, ops.concatenate([factor * xw, factor - 1.0], axis=-1))
+        space, time = total[..., :-1], total[..., -1:]
+    else:
+        factor = w[..., None] * factor
+        space, time = ops.sum(factor * xw, axis=-2), ops.sum(factor, axis=-2) - mass
     # Reverse Cauchy-Schwarz: the Lorentz norm of the sum is at least the sum of the weights.
     length = safe.sqrt(ops.maximum(ops.square(time) - cw * sum_squares(space), ops.square(mass)))
-    return project(narrow(ops, safe.divide(space, time + length + 0.0 * space), x), c)
+    return project(narrow(ops, safe.divide(ops.ones_like(time), time + length) * space, x), c)
 
 
 def midpoint(x: Array, weights: Array | None = None, *, c: Any) -> Array:

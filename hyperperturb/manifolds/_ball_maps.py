@@ -7,7 +7,7 @@ from typing import Any
 from hyperperturb.manifolds import safe
 from hyperperturb.manifolds._backend import prepare
 from hyperperturb.manifolds._ball import add, dot, project, project_any
-from hyperperturb.manifolds.safe import gap, sum_squares
+from hyperperturb.manifolds.safe import dtype_of, gap, sum_squares
 
 Array = Any
 
@@ -93,8 +93,16 @@ def expmap0(v: Array, *, c: Any) -> Array:
     [0.5, 0.0]
     """
     ops, v, c = prepare(v, c=c)
+    return exp0_scaled(ops, v, ops.ones_like(v[..., :1]), c)
+
+
+def exp0_scaled(ops: Any, v: Array, factor: Array, c: Array) -> Array:
+    """Return the exponential map at the origin of ``factor * v``, without forming that: ``factor`` is ``(..., 1)``."""
+    factor = safe.bounded(factor)
     divisor, square = safe.shortened(v, ops.ones_like(v[..., :1]))
-    return project(safe.tanhc(c * square) / divisor * v, c)
+    # The result has the length tanh: what would leave the ball is told before it is formed.
+    stretch = safe.tanhc(c * ops.square(factor) * square, 1.0 - safe.boundary_eps(dtype_of(v)))
+    return stretch * factor / divisor * v
 
 
 def logmap0(y: Array, *, c: Any) -> Array:
@@ -115,8 +123,13 @@ def logmap0(y: Array, *, c: Any) -> Array:
         Tangent vectors at the origin, ``(..., d)``.
     """
     ops, y, c = prepare(y, c=c)
-    gap_y = gap(y, c)
-    return (safe.arsinhc(c * sum_squares(y) / gap_y) / ops.sqrt(gap_y)) * y
+    return log0_factor(ops, y, c) * y
+
+
+def log0_factor(ops: Any, y: Array, c: Array) -> Array:
+    """Return the number by which ``logmap0`` multiplies ``y``, ``(..., 1)``."""
+    gap_y, square = safe.gap_and_square(y, c)
+    return safe.arsinhc(c * square / gap_y) / ops.sqrt(gap_y)
 
 
 def ptransp(x: Array, y: Array, v: Array, *, c: Any) -> Array:
@@ -200,5 +213,14 @@ def geodesic(t: Any, x: Array, y: Array, *, c: Any) -> Array:
     array
         ``(..., d)``.
     """
-    _, x, y, t, c = prepare(x, y, t, c=c)
-    return expmap(x, t * logmap(x, y, c=c), c=c)
+    ops, x, y, t, c = prepare(x, y, t, c=c)
+    gap_x, gap_y = gap(x, c), gap(y, c)
+    s = y - x
+    bend = c * sum_squares(s)
+    z = bend / gap_x / gap_y
+    length, away = safe.arsinhc(z), gap_y * ops.sqrt(1.0 + z)
+    # The logarithm's length is known, so is that of a part of it: no sum is needed to step along it.
+    part = ops.square(t * length) * z
+    pull = t * length * safe.tanhc(part)
+    step = (pull / away) * s - (pull * bend / (gap_x * away)) * x
+    return project(add(x, gap_x, step, safe.sech2(part), c), c)

@@ -106,7 +106,8 @@ def dist(x: Array, y: Array, *, c: Any, keepdims: bool = False) -> Array:
 def dist0(x: Array, *, c: Any, keepdims: bool = False) -> Array:
     """Return the distance from the origin, ``dist(0, x)``; parameters and result as in :func:`dist`."""
     ops, x, c = prepare(x, c=c)
-    ratio = safe.norm(x) / ops.sqrt(gap(x, c))
+    gap_x, square = safe.gap_and_square(x, c)
+    ratio = safe.sqrt(square) / ops.sqrt(gap_x)
     value = 2.0 * ratio * safe.arsinhc(c * ops.square(ratio))
     return value if keepdims else value[..., 0]
 

@@ -50,11 +50,10 @@ def _point(ops: Any, space: Array, c: Array, dtype: str) -> Array:
     limit2 = safe.reach(dtype) ** 2
     divisor, square = safe.shortened(space, ops.ones_like(space[..., :1]), dtype)
     size2 = c * square
-    # One factor a point, exactly 1 within reach; time follows from the same sum.
-    one = ops.ones_like(size2)
-    excess = ops.sqrt(ops.maximum(size2 / limit2, one))
+    # Time follows from the same sum.
+    excess = ops.maximum(safe.sqrt(size2 / limit2), 1.0)
     time = ops.sqrt((1.0 + ops.minimum(size2, limit2)) / c)
-    return ops.concatenate([time, (one / (divisor * excess)) * space], axis=-1)
+    return ops.concatenate([time, (1.0 / (divisor * excess)) * space], axis=-1)
 
 
 def _tangent(ops: Any, x: Array, space: Array, c: Array) -> Array:
@@ -226,7 +225,7 @@ def expmap(x: Array, v: Array, *, c: Any) -> Array:
     z = c * _inner(ops, xs, vs, vs, c)
     # sinh must not overflow; twice the reach is the longest way between two points.
     far = (2.0 * safe.arsinh_reach(dtype)) ** 2
-    excess = ops.sqrt(ops.maximum(z / far, ops.ones_like(z)))
+    excess = ops.maximum(safe.sqrt(z / far), 1.0)
     z = ops.minimum(z, far)
     ratio = safe.sinhc(z)
     # cosh = sqrt(1 + sinh²), with sinh² = z ratio², needs no second function of z.
@@ -268,7 +267,7 @@ def expmap0(v: Array, *, c: Any) -> Array:
     vs = v[..., 1:]
     divisor, square = safe.shortened(vs, ops.ones_like(vs[..., :1]))
     z, far = c * square, safe.arsinh_reach(dtype_of(v)) ** 2
-    excess = ops.sqrt(ops.maximum(z / far, ops.ones_like(z)))
+    excess = ops.maximum(safe.sqrt(z / far), 1.0)
     return _point(ops, safe.sinhc(ops.minimum(z, far)) / (divisor * excess) * vs, c, dtype_of(v))
 
 

@@ -89,15 +89,15 @@ def _analytic(z: Any, series: Sequence[float], closed: Callable[[Any, Any], Any]
     return ops.where(small, value, closed(ops, root))
 
 
-def tanhc(z: Any) -> Any:
-    r"""Return :math:`\tanh(\sqrt z)/\sqrt z` for ``z >= 0``; 1 at 0.
+def tanhc(z: Any, most: float = 1.0) -> Any:
+    r"""Return :math:`\min(\tanh\sqrt z, m)/\sqrt z` for ``z >= 0``; 1 at 0. ``most``, m, is a number near 1.
 
     Examples
     --------
     >>> float(tanhc(np.asarray(0.0)))
     1.0
     """
-    return _analytic(z, _TANHC, lambda ops, t: ops.tanh(t) / t)
+    return _analytic(z, _TANHC, lambda ops, t: ops.minimum(ops.tanh(t), most) / t)
 
 
 def artanhc(z: Any) -> Any:
@@ -232,9 +232,15 @@ def gap(x: Any, c: Any) -> Any:
     >>> gap(np.asarray([[0.6, 0.0]]), np.asarray(1.0)).tolist()
     [[0.64]]
     """
+    return gap_and_square(x, c)[0]
+
+
+def gap_and_square(x: Any, c: Any) -> tuple[Any, Any]:
+    """Return :func:`gap` and ``|x|²``, which it is formed from; both ``(..., 1)``."""
     ops = ops_of(x, c)
-    value = narrow(ops, 1.0 - wide(ops, c) * sum_squares(wide(ops, x)), x)
-    return ops.maximum(value, boundary_eps(dtype_of(x)))
+    square = sum_squares(wide(ops, x))
+    value = narrow(ops, 1.0 - wide(ops, c) * square, x)
+    return ops.maximum(value, boundary_eps(dtype_of(x))), narrow(ops, square, x)
 
 
 def bounded(v: Any, stored: str | None = None) -> Any:
@@ -257,8 +263,8 @@ def bounded(v: Any, stored: str | None = None) -> Any:
 def shortened(v: Any, gap: Any, stored: str | None = None) -> tuple[Any, Any]:
     """Return the divisors that make ``v / gap`` :func:`bounded`, and the squares of the quotients' lengths.
 
-    Squares of float32 numbers never overflow in float64: there one sum tells how long a vector is and whether it is
-    too long.
+    Squares of float32 numbers never overflow in float64: vectors that come from there need no care, and for float32
+    vectors one sum in float64 tells how long they are and whether they are too long.
 
     Parameters
     ----------
@@ -276,10 +282,11 @@ def shortened(v: Any, gap: Any, stored: str | None = None) -> tuple[Any, Any]:
         all vectors but the longest.
     """
     ops = ops_of(v)
-    stored = stored or dtype_of(v)
-    longest = _LONGEST[stored]
+    if stored not in (None, dtype_of(v)):
+        return gap, sum_squares(v) / ops.square(gap)
+    longest = _LONGEST[dtype_of(v)]
     vw = wide(ops, v)
-    if dtype_of(vw) != stored:
+    if dtype_of(vw) != dtype_of(v):
         square, most = sum_squares(vw) / ops.square(wide(ops, gap)), longest * longest
         excess = ops.sqrt(ops.maximum(square, most)) / longest
         return gap * narrow(ops, excess, v), narrow(ops, ops.minimum(square, most), v)

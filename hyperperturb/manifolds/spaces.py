@@ -113,6 +113,15 @@ class PoincareBall(Hyperbolic):
 
     _functions = poincare
 
+    def mobius_scalar_mul(self, r: Any, x: Array) -> Array:
+        return poincare.mobius_scalar_mul(r, x, c=self.c)
+
+    def mobius_matvec(self, matrix: Array, x: Array) -> Array:
+        return poincare.mobius_matvec(matrix, x, c=self.c)
+
+    def geodesic(self, t: Any, x: Array, y: Array) -> Array:
+        return poincare.geodesic(t, x, y, c=self.c)
+
     def to_poincare(self, x: Array) -> Array:
         """Return the points as they are."""
         return prepare(x, c=0.0)[1]
