@@ -126,16 +126,18 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     """Print the table of operations, ours beside geoopt's, for each device."""
     points = make_points()
     np.savez(folder / "points.npz", **points)
+    threads = str(arguments.threads)
+    limits = {"OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads}
     sides = {
         "ours": Worker(
             sys.executable,
             "ours",
             folder / "points.npz",
-            {"KERAS_BACKEND": arguments.backend, "JAX_ENABLE_X64": "1"},
+            {"KERAS_BACKEND": arguments.backend, "JAX_ENABLE_X64": "1", **limits},
         )
     }
     if arguments.peer_python:
-        sides["geoopt"] = Worker(arguments.peer_python, "geoopt", folder / "points.npz", {})
+        sides["geoopt"] = Worker(arguments.peer_python, "geoopt", folder / "points.npz", limits)
     hello = {name: worker.ask(do="hello") for name, worker in sides.items()}
     for name, reply in hello.items():
         if "error" in reply:
@@ -143,7 +145,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     print(
         "Operations: "
         + "; ".join(reply["label"] for reply in hello.values())
-        + f"; {POINTS:,} x {DIM} points, float32"
+        + f"; {POINTS:,} x {DIM} points, float32, {threads} threads each"
     )
     ways = [("ours", "eager"), ("ours", "xla")]
     ways += [
@@ -312,6 +314,9 @@ def main() -> None:
     parser.add_argument("--peer-python", help="an interpreter that has geoopt and PyTorch")
     parser.add_argument(
         "--backend", choices=["tensorflow", "jax"], default="tensorflow", help="of the operations"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="of each side in the operations"
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=8, help="of one side before it is the other's turn")
