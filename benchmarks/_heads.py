@@ -42,6 +42,17 @@ def header(command: str) -> str:
     )
 
 
+def save(figure, path: Path) -> None:
+    """Write a figure as a small PNG (64 colours, white ground)."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80, facecolor="white")
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(64)
+    small.save(path, optimize=True)
+
+
 class Screen:
     """Cells as the heads see them, split 60/20/20 into training, tuning and test cells.
 

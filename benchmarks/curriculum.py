@@ -30,7 +30,7 @@ import keras  # noqa: E402  (the backend is chosen first)
 import numpy as np  # noqa: E402
 from scipy.stats import t as student  # noqa: E402
 
-from benchmarks._heads import BATCH, DROPOUT, PAPALEXI, Screen, Together, header  # noqa: E402
+from benchmarks._heads import BATCH, DROPOUT, PAPALEXI, Screen, Together, header, save  # noqa: E402
 from hyperperturb.models.cell_training import _CURRICULUM_DEADLINE  # noqa: E402
 from hyperperturb.models.curriculum import CellBatches, Curriculum, difficulty  # noqa: E402
 
@@ -39,12 +39,22 @@ TITLES = {"demo": "simulated screen", "papalexi": "Papalexi 2021"}
 COLOURS = {"shuffled": "#8a8a8a", "easy first": "#1f6f8b", "hard first": "#c2571a"}
 
 
-def one_seed(name: str, seed: int, *, epochs: int, cells: int, papalexi: Path) -> dict:
+def one_seed(
+    name: str,
+    seed: int,
+    *,
+    epochs: int,
+    cells: int,
+    papalexi: Path,
+    start: float,
+    growth: float,
+    deadline: float,
+) -> dict:
     """Train in the three orders; return the curves and what they say."""
     screen = Screen(name, seed, cells=cells, papalexi=papalexi)
     hard = difficulty(screen.effects)
-    deadline = round(_CURRICULUM_DEADLINE * epochs)
-    paces = [None, Curriculum(hard, deadline=deadline), Curriculum(1.0 - hard, deadline=deadline)]
+    pace = {"start": start, "growth": growth, "deadline": round(deadline * epochs)}
+    paces = [None, Curriculum(hard, **pace), Curriculum(1.0 - hard, **pace)]
     data = [
         CellBatches(
             screen.shift,
@@ -152,8 +162,7 @@ def plot(results: dict[str, list[dict]], folder: Path) -> None:
     axes[1, 0].set_ylabel("perturbations\nadmitted, %")
     axes[0, 0].legend(frameon=False)
     figure.tight_layout()
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / "curriculum.png", dpi=80, facecolor="white")
+    save(figure, folder / "curriculum.png")
 
 
 def main() -> None:
@@ -169,6 +178,9 @@ def main() -> None:
     )
     parser.add_argument("--screens", nargs="+", default=list(TITLES))
     parser.add_argument("--papalexi", type=Path, default=PAPALEXI)
+    parser.add_argument("--start", type=float, default=0.25, help="share of perturbations at first")
+    parser.add_argument("--growth", type=float, default=1.5, help="of that share at each stage")
+    parser.add_argument("--deadline", type=float, default=_CURRICULUM_DEADLINE, help="share of the epochs")
     parser.add_argument("--figures", type=Path)
     args = parser.parse_args()
     results = {}
@@ -182,6 +194,9 @@ def main() -> None:
                     epochs=args.epochs,
                     cells=args.cells * (1 + (name == "papalexi")),
                     papalexi=args.papalexi,
+                    start=args.start,
+                    growth=args.growth,
+                    deadline=args.deadline,
                 )
             )
             print(f"{name} {seed}: {results[name][-1]['steps']}", file=sys.stderr, flush=True)

@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402  (the backend is chosen first)
 from scipy.stats import t as student  # noqa: E402
 
-from benchmarks._heads import BATCH, DROPOUT, PAPALEXI, Screen, Together, header  # noqa: E402
+from benchmarks._heads import BATCH, DROPOUT, PAPALEXI, Screen, Together, header, save  # noqa: E402
 from hyperperturb.models.curriculum import CellBatches  # noqa: E402
 from hyperperturb.nn import STDP  # noqa: E402
 
@@ -179,8 +179,7 @@ def plot(results: dict[str, list[dict]], folder: Path) -> None:
     axes[1, 0].set_ylabel("step-to-step overlap")
     axes[0, 0].legend(frameon=False)
     figure.tight_layout()
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / "stdp.png", dpi=80, facecolor="white")
+    save(figure, folder / "stdp.png")
 
 
 def main() -> None:
