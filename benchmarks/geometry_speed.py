@@ -146,6 +146,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         "Operations: "
         + "; ".join(reply["label"] for reply in hello.values())
         + f"; {POINTS:,} x {DIM} points, float32, {threads} threads each"
+        + ", processor time" * arguments.processor_time
     )
     ways = [("ours", "eager"), ("ours", "xla")]
     ways += [
@@ -202,9 +203,8 @@ def measure(
     row: dict[tuple[str, str], float] = {}
     for _ in range(arguments.rounds):
         for name, way in ways:
-            reply = sides[name].ask(
-                do="time", operation=operation, way=way, device=device, calls=arguments.calls
-            )
+            request = {"do": "time", "operation": operation, "way": way, "device": device}
+            reply = sides[name].ask(**request, calls=arguments.calls, processor=arguments.processor_time)
             if "error" in reply:
                 print(f"{name}, {way}, {operation}: {reply['error']}", file=sys.stderr)
             times[name, way] += reply.get("ms", [])
@@ -317,6 +317,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--threads", type=int, default=os.cpu_count() or 1, help="of each side in the operations"
+    )
+    parser.add_argument(
+        "--processor-time", action="store_true", help="not wall time: for a busy machine, with --threads 1"
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=8, help="of one side before it is the other's turn")
