@@ -105,14 +105,17 @@ def midpoint_of(ops: Any, x: Array, weights: Array, c: Array) -> Array:
     fixed = [stop_gradient(ops, a) for a in (x, weights, c, c_points)]
 
     def improve(_: Any, mean: Array) -> Array:
-        step = _newton_step(ops, mean, *fixed)
-        step = within(ops, step, fixed[2], LONGEST_STEP)
-        return gyro_sum(ops, mean, step, fixed[2])
+        return gyro_sum(
+            ops, mean, within(ops, _newton_step(ops, mean, *fixed), fixed[2], LONGEST_STEP), fixed[2]
+        )
 
     mean = _centroid_value(ops, *fixed)
     if ops is np:
         for _ in range(STEPS):
-            mean = improve(_, mean)
+            before, mean = mean, improve(_, mean)
+            # Convergence is quadratic, and one more step follows.
+            if np.all(np.abs(mean - before) <= 1e-6 * np.abs(mean)):
+                break
     else:
         mean = ops.fori_loop(0, STEPS, improve, mean)
     mean = stop_gradient(ops, mean)

@@ -10,20 +10,30 @@ import numpy as np
 import pytest
 
 from hyperperturb import manifolds
-from hyperperturb.manifolds import Euclidean, Lorentz, Manifold, PoincareBall, get, poincare, serialize
+from hyperperturb.manifolds import (
+    Euclidean,
+    Lorentz,
+    Manifold,
+    NormalCoordinates,
+    PoincareBall,
+    get,
+    poincare,
+    serialize,
+)
 
-SPACES = [Euclidean(), PoincareBall(0.5), Lorentz(2.0)]
+SPACES = [Euclidean(), PoincareBall(0.5), Lorentz(2.0), NormalCoordinates(2.0)]
 
 
 def test_numpy_needs_no_keras() -> None:
     code = """
 import sys, numpy as np
-from hyperperturb.manifolds import Euclidean, Lorentz, PoincareBall
+from hyperperturb.manifolds import Euclidean, Lorentz, NormalCoordinates, PoincareBall
 import hyperperturb.nn
-for space in (Euclidean(), PoincareBall(0.5), Lorentz(2.0)):
+for space in (Euclidean(), PoincareBall(0.5), Lorentz(2.0), NormalCoordinates(2.0)):
     x, y = space.random(5, 4, seed=0), space.random(5, 4, seed=1)
     v = space.logmap(x, y)
-    space.expmap(x, v), space.ptransp(x, y, v), space.dist(x, y), space.pairwise_dist(x, y), space.midpoint(x)
+    space.expmap(x, v), space.ptransp(x, y, v), space.dist(x, y), space.pairwise_dist(x, y)
+    space.midpoint(x), space.centroid(x)
     space.egrad2rgrad(x, v), space.mobius_add(x, y), space.check_vector(x, v), space.geodesic(0.5, x, y)
 loaded = {name.partition('.')[0] for name in sys.modules} & {'keras', 'tensorflow', 'jax', 'torch', 'scipy', 'pandas'}
 assert not loaded, loaded
@@ -112,7 +122,7 @@ def test_checks_say_what_is_wrong() -> None:
 
 def test_points_stay_inside_however_long_the_step() -> None:
     for dtype in ("float32", "float64"):
-        for space in (PoincareBall(2.0), Lorentz(2.0)):
+        for space in (PoincareBall(2.0), Lorentz(2.0), NormalCoordinates(2.0)):
             x = space.random(20, space.ambient_dim(3), seed=0, dtype=dtype)
             for factor in (1e2, 1e6, 1e15):
                 for end in (
