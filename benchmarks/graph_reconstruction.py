@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--manifolds", nargs="+", default=["PoincareBall", "Euclidean"])
     parser.add_argument("--peer-python", default=None, help="a Python with gensim, to compare with")
-    parser.add_argument("--peer-epochs", type=int, default=200)
+    parser.add_argument("--peer-epochs", type=int, default=50)
     arguments = parser.parse_args()
     directed = arguments.graph == "mammals"
     edges = mammals() if directed else balanced_tree(3, 6)
