@@ -245,13 +245,15 @@ def draw(rows: list[dict[str, Any]], folder: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    landscapes = list(dict.fromkeys(row["landscape"] for row in rows))
     methods = [method.name for method in METHODS]
+    tried = [row["landscape"] for row in rows]
+    landscapes = [name for name in dict.fromkeys(tried) if tried.count(name) == 2 * len(methods)]
     colours = ["#7f8c8d", "#c58b2b", "#2f6f9f", "#7a9e4b", "#a03d63"]
     figure, axes = plt.subplots(2, 1, figsize=(8.6, 5.6), sharex=True, sharey=True, facecolor="white")
     for axis, optimizer in zip(axes, ("RiemannianAdam", "RiemannianSGD"), strict=True):
         for k, (name, colour) in enumerate(zip(methods, colours, strict=True)):
-            mine = [row for row in rows if row["optimizer"] == optimizer and row["method"] == name]
+            mine = [r for r in rows if (r["optimizer"], r["method"]) == (optimizer, name)]
+            mine = [row for row in mine if row["landscape"] in landscapes]
             share = np.array([np.mean(row["hits"]) for row in mine])
             low, high = np.array([wilson(sum(row["hits"]), len(row["hits"])) for row in mine]).T
             axis.bar(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyperperturb.manifolds import Euclidean, Lorentz, Manifold, PoincareBall
+from hyperperturb.manifolds import Euclidean, Lorentz, Manifold, NormalCoordinates, PoincareBall
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
@@ -30,7 +30,7 @@ from hyperperturb.nn import (  # noqa: E402
 from hyperperturb.nn._counter_random import normal, threefry  # noqa: E402
 from hyperperturb.nn.annealing import SCHEDULES  # noqa: E402
 
-SPACES = [PoincareBall(1.0), PoincareBall(0.2), Lorentz(1.0), Lorentz(3.0), Euclidean()]
+SPACES = [PoincareBall(1.0), PoincareBall(0.2), Lorentz(3.0), NormalCoordinates(2.0), Euclidean()]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from benchmarks import geometry_oracle
-from hyperperturb.manifolds import Euclidean, Lorentz, Manifold, PoincareBall
+from hyperperturb.manifolds import Euclidean, Lorentz, Manifold, NormalCoordinates, PoincareBall
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
@@ -294,7 +294,7 @@ def outside(space: Manifold) -> Callable[[Any], Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", BOTH, ids=lambda make: make.__name__)
-@pytest.mark.parametrize("space", [PoincareBall(1.0), Lorentz(1.0)], ids=repr)
+@pytest.mark.parametrize("space", [PoincareBall(1.0), Lorentz(1.0), NormalCoordinates(1.0)], ids=repr)
 def test_never_leaves_the_manifold_in_ten_thousand_steps_ten_times_too_large(
     make: Any, space: Manifold
 ) -> None:
