@@ -173,7 +173,10 @@ def plot(results: dict[str, list[dict]], folder: Path) -> None:
                     share, rows.min(axis=0), rows.max(axis=0), color=COLOURS[method], alpha=0.15
                 )
         column[0].axhline(1.01, color="black", lw=0.8, ls="--")
-        column[0].set(title=TITLES[name], ylim=(0.93, 1.12), xscale="log")
+        column[0].set(title=TITLES[name], ylim=(0.97, 1.05), xscale="log")
+        column[1].set_xticks([0.5, 1, 2, 5, 10, 20, 50], ["0.5", "1", "2", "5", "10", "20", "50"])
+        column[1].minorticks_off()
+        column[1].set_xlim(min(axis.dataLim.x0 for axis in column) * 0.8, 100)
         column[1].set(xlabel="non-zero hidden weights, %")
     axes[0, 0].set_ylabel("test loss / without penalty")
     axes[1, 0].set_ylabel("step-to-step overlap")
