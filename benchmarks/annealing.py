@@ -270,8 +270,9 @@ def draw(rows: list[dict[str, Any]], folder: Path) -> None:
         axis.set_ylim(0.0, 1.02)
         axis.spines[["top", "right"]].set_visible(False)
     axes[1].set_xticks(range(len(landscapes)), landscapes)
-    axes[0].legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
-    figure.tight_layout()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=8, ncols=3, loc="upper center")
+    figure.tight_layout(rect=(0.0, 0.0, 1.0, 0.93))
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "annealing.png", dpi=90)
 
