@@ -320,7 +320,8 @@ def _train(
             max_cells=settings.max_cells,
             seed=settings.seed,
         )
-        with scope(strategy):
+        # one device of this machine: on several, Keras judges these heads' held-out cells wrongly (docs/training.md)
+        with scope(strategy if settings.strategy == "multiworker" else None):
             fitted = fit_cell_heads(
                 table,
                 effects,
