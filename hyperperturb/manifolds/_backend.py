@@ -43,8 +43,37 @@ def ops_of(*arrays: Any) -> Any:
         if _belongs_to_keras(type(array)):
             from keras import ops
 
-            return ops
+            return ops if not _jax_with_float64(*arrays) else _JaxOps()
     return np
+
+
+class _JaxOps:
+    """``keras.ops`` on JAX with float64: by the promotion rules of Keras most of its operations give float32 there."""
+
+    _OF_KERAS = frozenset(
+        {
+            "cast",
+            "cholesky",
+            "convert_to_numpy",
+            "convert_to_tensor",
+            "fori_loop",
+            "solve_triangular",
+            "stop_gradient",
+        }
+    )
+
+    def __getattr__(self, name: str) -> Any:
+        from keras import ops
+
+        return getattr(ops if name in self._OF_KERAS else sys.modules["jax"].numpy, name)
+
+
+def _jax_with_float64(*arrays: Any) -> bool:
+    import keras
+
+    if keras.backend.backend() != "jax" or not _keras_has_float64():
+        return False
+    return not any(isinstance(array, keras.KerasTensor) for array in arrays)
 
 
 def dtype_of(x: Any) -> str:
