@@ -53,7 +53,8 @@ COMPILED = ("dist", "expmap", "logmap", "ptransp", "pairwise_dist")
 
 
 def check(dtype, tol, gradient_tol):
-    for space in (Euclidean(), PoincareBall(0.7), Lorentz(0.7), NormalCoordinates(0.7)):
+    spaces = [Euclidean(), PoincareBall(0.7), Lorentz(0.7), NormalCoordinates(0.7)]
+    for space in spaces if dtype == "float32" else spaces[1::2]:
         d = space.ambient_dim(3)
         x, y, z, w = (space.random(6, d, seed=i, scale=0.5, dtype="float64") for i in range(4))
         arrays = [x, y, space.logmap(x, z), space.logmap(x, w)]
@@ -63,7 +64,7 @@ def check(dtype, tol, gradient_tol):
         wanted = {name: operation(space, *arrays) for name, operation in OPERATIONS.items()}
         normal = isinstance(space, NormalCoordinates)
         for name, operation in OPERATIONS.items():
-            if name == "midpoint" and not normal:
+            if name == "midpoint" and not (normal and dtype == "float32"):  # compiled below in float64
                 continue
             value = operation(space, *inputs)
             assert str(value.dtype) == dtype, (space, name)
@@ -110,7 +111,7 @@ if dtype == "float64":
 # The layer and the optimizer that trains it, as a model is trained.
 from hyperperturb.nn import HyperbolicEmbedding, RiemannianAdam
 
-for name in ("PoincareBall", "NormalCoordinates"):
+for name in ("NormalCoordinates",):
     layer = HyperbolicEmbedding(5, 3, manifold=name)
     space = layer.manifold
     target = space.random(1, 3, seed=1, scale=0.5)

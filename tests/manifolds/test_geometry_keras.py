@@ -81,12 +81,14 @@ def test_keras_gives_what_numpy_gives(operation: str, dtype: str) -> None:
 @pytest.mark.parametrize("space", [PoincareBall(0.5), Lorentz(0.5), NormalCoordinates(0.5)], ids=repr)
 def test_compiled_by_xla(space: Manifold) -> None:
     arrays = arguments(space, "float32")
+    # The mean is searched for in normal coordinates, whatever the model.
+    names = [name for name in OPERATIONS if name != "midpoint" or isinstance(space, NormalCoordinates)]
 
     @tf.function(jit_compile=True)
     def everything(*tensors: Any) -> list[Any]:
-        return [operation(space, *tensors) for operation in OPERATIONS.values()]
+        return [OPERATIONS[name](space, *tensors) for name in names]
 
-    for name, got in zip(OPERATIONS, everything(*map(tf.constant, arrays)), strict=True):
+    for name, got in zip(names, everything(*map(tf.constant, arrays)), strict=True):
         expected = OPERATIONS[name](space, *arrays)
         np.testing.assert_allclose(got.numpy(), expected, rtol=5e-5, atol=5e-5, err_msg=name)
 
