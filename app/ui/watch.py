@@ -11,6 +11,7 @@ import streamlit as st
 from app.ui.frame import guard
 from app.ui.text import count, duration, number, plain
 from hyperperturb.runs.directory import RunDirectory, delete_run
+from hyperperturb.runs.events import last_of_each_epoch
 from hyperperturb.runs.launcher import LocalLauncher
 
 STAGES = {
@@ -42,10 +43,8 @@ def events(run: RunDirectory) -> list[dict[str, Any]]:
 
 
 def history(found: list[dict[str, Any]]) -> pd.DataFrame:
-    """The epochs among the events, one row each."""
-    return pd.DataFrame(
-        [{k: v for k, v in e.items() if k != "kind"} for e in found if e.get("kind") == "epoch"]
-    )
+    """The epochs among the events, one row each; of an epoch that a resumed run did again, the last."""
+    return pd.DataFrame(last_of_each_epoch(found))
 
 
 def lines(found: list[dict[str, Any]], last: int = 200) -> str:
@@ -114,7 +113,16 @@ def ended_badly(run: RunDirectory) -> None:
     if status.state == "failed":
         st.error(plain(status.error or "The training ended without saying why."))
     else:
-        st.info("This training was cancelled. Nothing of it is used.")
+        st.info("This training was cancelled. Nothing of it is used unless you resume it.")
+    if run.resumable and st.button(
+        "Resume",
+        key=f"resume_{run.name}",
+        type="primary",
+        icon=":material/resume:",
+        help="Goes on after the last whole epoch; the result is that of an uninterrupted training.",
+    ):
+        LocalLauncher().resume(run)
+        st.rerun()
     found = events(run)
     with st.expander("Log", expanded=status.state == "failed"):
         st.code(lines(found) or "The log is empty.", language=None, height=200)

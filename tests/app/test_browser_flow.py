@@ -192,7 +192,7 @@ def test_cells_of_a_label_are_explained(driver, demo_run):
     driver.no_traceback()
 
 
-def test_a_training_can_be_cancelled(driver, demo_run, server):
+def test_a_training_can_be_cancelled_and_resumed(driver, demo_run, server):
     driver.open("train?dataset=demo")
     driver.see("Start training")
     driver.press("Start training")
@@ -200,8 +200,13 @@ def test_a_training_can_be_cancelled(driver, demo_run, server):
     run = address(driver)["run"]
     driver.page.get_by_role("button", name="Cancel", exact=True).click()
     driver.see("This training was cancelled.", seconds=30)
-    status = (server.home / "models" / "saved" / run / "status.json").read_text()
-    assert '"cancelled"' in status
+    status = server.home / "models" / "saved" / run / "status.json"
+    assert '"cancelled"' in status.read_text()
+    driver.press("Resume")
+    driver.see("Cancel", seconds=15)
+    assert '"cancelled"' not in status.read_text()
+    driver.page.get_by_role("button", name="Cancel", exact=True).click()
+    driver.see("This training was cancelled.", seconds=30)
     driver.no_traceback()
 
 
