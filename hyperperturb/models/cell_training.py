@@ -212,11 +212,27 @@ def compile_heads(
         optimizer=keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps, alpha=0.05)
         ),
-        loss={"policy": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "value": "mse"},
+        loss={
+            "policy": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            "value": SquaredError(),
+        },
         loss_weights={"policy": 1.0, "value": _VALUE_WEIGHT / max(float(np.var(strength)), 1e-6)},
         jit_compile=jit_compile,
         steps_per_execution=min(steps, 32),
     )
+
+
+@keras.saving.register_keras_serializable(package="hyperperturb")
+class SquaredError(keras.losses.Loss):
+    """Squared error of one number a sample, shape ``(B,)``.
+
+    Keras' own takes the mean over the last axis, here that of the batch, and Keras does not divide a loss that is a
+    scalar already among the replicas.
+    """
+
+    def call(self, y_true, y_pred):
+        """The squared error of each sample."""
+        return keras.ops.square(y_pred - keras.ops.cast(y_true, y_pred.dtype))
 
 
 class ActiveShare(keras.callbacks.Callback):

@@ -320,8 +320,7 @@ def _train(
             max_cells=settings.max_cells,
             seed=settings.seed,
         )
-        # one device of this machine: on several, Keras judges these heads' held-out cells wrongly (docs/training.md)
-        with scope(strategy if settings.strategy == "multiworker" else None):
+        with scope(strategy):
             fitted = fit_cell_heads(
                 table,
                 effects,

@@ -15,7 +15,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from hyperperturb.data.effects import Effects
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.models.cell_training import fit_cell_heads
+from hyperperturb.models.cells import Cells
 from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.nn import HyperbolicEmbedding, RiemannianAdam
 from hyperperturb.nn.cluster import Cluster
@@ -88,11 +91,63 @@ def _save(folder: Path, name: str, model: keras.Model, history: keras.callbacks.
     (folder / f"{name}.json").write_text(json.dumps({"epoch": history.epoch, **history.history}))
 
 
+class _Remember(keras.callbacks.Callback):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        self.rows.append({name: float(value) for name, value in logs.items()})
+
+
+def train_cells(folder: Path, name: str) -> None:
+    """Train the cell heads, with both techniques that keep a memory."""
+    rng = np.random.default_rng(0)
+    effect = rng.normal(size=(6, 20)).astype(np.float32)
+    label = rng.integers(6, size=500)
+    values = (effect[label] + rng.normal(size=(500, 20))).astype(np.float32)
+    names, genes = tuple(f"P{i}" for i in range(6)), tuple(f"R{i}" for i in range(20))
+    effects = Effects(
+        perturbations=names,
+        targets=tuple((n,) for n in names),
+        genes=genes,
+        effect=effect,
+        standard_error=np.full(effect.shape, 0.05, dtype=np.float32),
+        n_cells=np.bincount(label),
+        control="control",
+        control_mean=np.zeros(20, dtype=np.float32),
+        control_variance=np.ones(20, dtype=np.float32),
+        n_control_cells=100,
+    )
+    kept = _Remember()
+    fitted = fit_cell_heads(
+        Cells(genes, values, label),
+        effects,
+        (0.4 * rng.uniform(-1, 1, size=(6, 4))).astype(np.float32),
+        curvature=1.0,
+        hidden_dim=8,
+        epochs=3,
+        batch_size=64,
+        learning_rate=0.01,
+        validation_split=0.3,
+        seed=0,
+        stdp=0.1,
+        curriculum=True,
+        callbacks=[kept],
+    )
+    np.savez(folder / f"{name}.npz", *[v.numpy() for v in fitted.heads.trainable_variables])
+    (folder / f"{name}.json").write_text(
+        json.dumps({key: [r[key] for r in kept.rows] for key in kept.rows[0]})
+    )
+
+
 def _devices(folder: Path) -> None:
     strategy = make_strategy("mirrored")
     model = make(dropout=0.0)
     _save(folder, "single", model, train(model))
+    train_cells(folder, "cells-single")
     with scope(strategy):
+        train_cells(folder, "cells-mirrored")
         assert replicas() == 2
         model = make(dropout=0.0)
         _save(folder, "mirrored", model, train(model))
@@ -123,6 +178,7 @@ def _together(folder: Path, cluster: Cluster) -> None:
     for name, dropout in (("workers", 0.0), ("whole", 0.2)):
         model = make(dropout=dropout)
         _save(folder, f"{name}-{cluster.index}", model, train(model))
+    train_cells(folder, f"cells-workers-{cluster.index}")
     deadly = [] if cluster.chief else [DieAt(3)]
     train(make(dropout=0.2), callbacks=deadly, checkpoint=folder / f"checkpoint-{cluster.index}.npz")
 

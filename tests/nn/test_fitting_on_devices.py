@@ -95,6 +95,16 @@ def test_the_same_losses_as_one_process_with_the_same_global_batch(folder, name)
     assert single["loss"][-1] < 0.7 * single["loss"][0], "it learns"
 
 
+@pytest.mark.parametrize("name", ["mirrored", "workers-0", "workers-1"])
+def test_the_cell_heads_are_those_of_one_process(folder, name):
+    single, other = history(folder, "cells-single"), history(folder, f"cells-{name}")
+    assert {"policy_loss", "value_loss", "val_value_loss", "active", "curriculum"} <= set(single)
+    for key, values in single.items():
+        assert other[key] == pytest.approx(values, rel=1e-5, abs=1e-5), key
+    for a, b in zip(arrays(folder, "cells-single"), arrays(folder, f"cells-{name}"), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("resumed", "whole"),
     [("mirrored-resumed", "mirrored-whole"), ("resumed-0", "whole-0"), ("resumed-1", "whole-1")],
