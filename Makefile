@@ -53,8 +53,8 @@ lint: $(VENV)/.installed-dev ## check style
 
 .PHONY: test
 test: lint browser ## run every check: style, fast tests, slow tests, tests in a browser
-	$(PYTEST) -m "not slow and not browser"
-	$(PYTEST) tests -m "slow and not browser"
+	$(PYTEST) -n 2 --dist loadfile -m "not slow and not browser"
+	$(PYTEST) tests -n 2 --dist loadfile -m "slow and not browser"
 	$(PYTEST) tests/app -m browser
 
 .PHONY: screenshots

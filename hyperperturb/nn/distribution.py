@@ -12,6 +12,7 @@ import os
 import re
 import threading
 import time
+from functools import lru_cache
 from typing import Any, Literal
 
 import keras
@@ -108,9 +109,15 @@ def make_strategy(name: Strategy, *, wait: float = 300.0) -> Any:
         return _multi_worker(Cluster.from_environment(), wait)
     if name == "auto" and len(gpus) < 2:
         return None
-    if gpus:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.MirroredStrategy(_cpus(int(os.environ.get(CPU_DEVICES, "1"))))
+    return _mirrored(() if gpus else tuple(_cpus(int(os.environ.get(CPU_DEVICES, "1")))))
+
+
+@lru_cache(maxsize=1)
+def _mirrored(devices: tuple[str, ...]) -> Any:
+    """Make the strategy once a process: sums over devices of two strategies get the same numbers and are mixed up."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(list(devices) or None)
 
 
 def _cpus(n: int) -> list[str]:

@@ -288,6 +288,7 @@ def test_attention_to_edges_never_overflows() -> None:
     assert np.isfinite(out).all()
 
 
+@pytest.mark.slow
 def test_no_graph_is_made_dense() -> None:
     """200,000 nodes and 400,000 edges: nothing in the forward pass or the gradient grows faster than the edge list."""
     nodes, edges, dim = 200_000, 400_000, 4
