@@ -145,7 +145,7 @@ def test_missing_names_and_self_loops_are_counted(tmp_path):
         (b"A,B\n\x00\x01\x02", r"it is a binary file"),
         (b"A,\xe4\xf6\xfcB\nB,C\nA,C\n", r"it is not UTF-8 text"),
         ("A,B\nB,C\n".encode("utf-16"), r"UTF-16"),
-        (gzip.compress(b"A,B\n" * 1000)[:-12], r"damaged or was cut short"),
+        (gzip.compress(b"A,B\n" * 1000, mtime=0)[:-12], r"damaged or was cut short"),
         (b"\x1f\x8bnot gzip at all", r"damaged or was cut short"),
     ],
 )
