@@ -142,9 +142,12 @@ def arsinh_scaled(s: Any, c: Any) -> Any:
     """
     ops = ops_of(s, c)
     root = ops.sqrt(ops.where(c > 0, c, ops.ones_like(c)))
-    z = c * ops.square(s)
-    near = s * (1.0 + z * (_ARSINHC[1] + z * (_ARSINHC[2] + z * _ARSINHC[3])))
-    return ops.where(z < 0.2 * _SERIES_BELOW[dtype_of(s)], near, ops.arcsinh(root * s) / root)
+    small = c * ops.square(s) < 0.2 * _SERIES_BELOW[dtype_of(s)]
+    # The series is evaluated on small arguments only: on large ones it overflows, and its gradient with it.
+    short = ops.where(small, s, ops.zeros_like(s))
+    z = c * ops.square(short)
+    near = short * (1.0 + z * (_ARSINHC[1] + z * (_ARSINHC[2] + z * _ARSINHC[3])))
+    return ops.where(small, near, ops.arcsinh(root * s) / root)
 
 
 def artanh(x: Any) -> Any:
