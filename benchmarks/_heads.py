@@ -9,9 +9,6 @@ what three would one by one.
 
 from __future__ import annotations
 
-import os
-import platform
-from datetime import UTC, datetime
 from pathlib import Path
 
 import jax
@@ -31,15 +28,6 @@ from hyperperturb.nn.plasticity import soft_threshold
 ROOT = Path(__file__).resolve().parents[1]
 PAPALEXI = ROOT.parent / "shared" / "data" / "screens" / "papalexi2021_thp1_299genes.h5ad"
 HIDDEN, DIM, RATE, BATCH, DROPOUT = 32, 16, 3e-3, 256, _DROPOUT
-
-
-def header(command: str) -> str:
-    """Command, date, machine, versions."""
-    cores = os.cpu_count()
-    return (
-        f"{command}; {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {cores} cores, Python "
-        f"{platform.python_version()}, Keras {keras.__version__}, JAX {jax.__version__}"
-    )
 
 
 def save(figure, path: Path) -> None:

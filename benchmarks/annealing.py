@@ -33,7 +33,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from benchmarks.graph_common import header  # noqa: E402
+from benchmarks._report import header  # noqa: E402
 from hyperperturb.manifolds import PoincareBall  # noqa: E402
 from hyperperturb.nn import (  # noqa: E402
     QuantumAnnealing,
@@ -368,7 +368,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--max-genes", type=int, default=1000)
     args = parser.parse_args()
-    print(header("tensorflow"))
+    print(header("numpy", "keras", "tensorflow"))
     if args.part != "training":
         rows = compare_wells(args)
         if args.results:

@@ -30,7 +30,8 @@ import keras  # noqa: E402  (the backend is chosen first)
 import numpy as np  # noqa: E402
 from scipy.stats import t as student  # noqa: E402
 
-from benchmarks._heads import BATCH, DROPOUT, PAPALEXI, Screen, Together, header, save  # noqa: E402
+from benchmarks._heads import BATCH, DROPOUT, PAPALEXI, Screen, Together, save  # noqa: E402
+from benchmarks._report import header  # noqa: E402
 from hyperperturb.models.cell_training import _CURRICULUM_DEADLINE  # noqa: E402
 from hyperperturb.models.curriculum import CellBatches, Curriculum, difficulty  # noqa: E402
 
@@ -200,10 +201,7 @@ def main() -> None:
                 )
             )
             print(f"{name} {seed}: {results[name][-1]['steps']}", file=sys.stderr, flush=True)
-    command = (
-        f"python benchmarks/curriculum.py --seeds {args.seeds} --epochs {args.epochs} --cells {args.cells}"
-    )
-    print(header(command) + "\n")
+    print(header("jax", "keras"))
     table(results)
     if args.figures is not None:
         plot(results, args.figures)

@@ -10,10 +10,9 @@ Run: python benchmarks/demo_held_out.py [--seeds 5]
 from __future__ import annotations
 
 import argparse
-import platform
-from datetime import UTC, datetime
 
 import numpy as np
+from _report import header
 from scipy.stats import rankdata, spearmanr, ttest_rel
 
 from hyperperturb.data import compute_effects, simulate_screen
@@ -88,8 +87,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
     rows = [one_seed(seed) for seed in range(args.seeds)]
-    print(f"python benchmarks/demo_held_out.py --seeds {args.seeds}; ", end="")
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}\n")
+    print(header())
     print(
         "| seed | HyperPerturb | training mean | network kernel ridge | radius–degree rank correlation | fit | c |"
     )

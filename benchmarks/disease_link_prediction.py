@@ -44,7 +44,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras  # noqa: E402  (the path above comes first)
 import tensorflow as tf  # noqa: E402
 
-from benchmarks.geometry_accuracy import machine  # noqa: E402
+from benchmarks._report import header  # noqa: E402
 from hyperperturb.manifolds import get  # noqa: E402
 from hyperperturb.nn import FermiDirac, HyperbolicGraphConv, ToManifold  # noqa: E402
 
@@ -358,8 +358,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="folder with the disease_lp files")
     arguments = parser.parse_args()
     edges, features = load(arguments.data)
-    command = "python benchmarks/disease_link_prediction.py" + (" --tune" if arguments.tune else "")
-    print(f"`{command}`\n({machine()}, TensorFlow {tf.__version__}, Keras {keras.__version__})\n")
+    print(header("tensorflow", "keras"))
     if arguments.tune:
         tune(edges, features, range(100, 102), arguments.epochs)
     else:

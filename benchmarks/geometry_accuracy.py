@@ -18,9 +18,6 @@ Run: ``python benchmarks/geometry_accuracy.py [--points N] [--backend keras] [--
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import os
-import platform
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -35,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import geometry_oracle as oracle  # noqa: E402  (the path above comes first)
+from benchmarks._report import header  # noqa: E402
 from hyperperturb.manifolds import Lorentz, NormalCoordinates, PoincareBall, safe  # noqa: E402
 
 CURVATURES = (1e-4, 0.1, 1.0, 10.0)
@@ -398,19 +396,6 @@ def gram_table() -> None:
             print(f"| {model}, {dtype} | " + " | ".join(cells) + " |")
 
 
-def machine() -> str:
-    """Return one line on when, where and with what this was measured."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line
-        ]
-        model = names[0] if names else model
-    today = dt.datetime.now(tz=dt.UTC).date()
-    return f"{today}, {model}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}"
-
-
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -432,8 +417,7 @@ def main() -> None:
             f"Keras {keras.__version__} on {keras.backend.backend()}",
         )
 
-    print(f"`python benchmarks/geometry_accuracy.py {' '.join(sys.argv[1:])}`".replace(" `", "`"))
-    print(f"({machine()}; {label})\n")
+    print(header("numpy", note=label))
     bands = representable_table(arguments.points, as_input)
     band_table(bands)
     if not arguments.no_gradients:

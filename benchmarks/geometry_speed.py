@@ -21,10 +21,8 @@ our side alone.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -39,22 +37,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.geometry_worker import our_operations  # noqa: E402  (the path above comes first)
+from benchmarks._report import header  # noqa: E402  (the path above comes first)
+from benchmarks.geometry_worker import our_operations  # noqa: E402
 from hyperperturb.manifolds import Lorentz, PoincareBall, poincare, safe  # noqa: E402
 
 BALL = PoincareBall(1.0)
 POINTS, DIM = 100_000, 16
-
-
-def machine() -> str:
-    """Return one line on when and where this was measured."""
-    info = Path("/proc/cpuinfo")
-    names = info.read_text().splitlines() if info.exists() else []
-    models = [line.partition(":")[2].strip() for line in names if "model name" in line] or [
-        platform.machine()
-    ]
-    today = dt.datetime.now(tz=dt.UTC).date()
-    return f"{today}, {models[0]}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}"
 
 
 class Worker:
@@ -330,8 +318,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    print(f"`python benchmarks/{Path(__file__).name} {' '.join(sys.argv[1:])}`".replace(" `", "`"))
-    print(f"({machine()}; milliseconds)\n", flush=True)
+    print(header("numpy", note="milliseconds"), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         compare(arguments, Path(folder))
     if not arguments.only:

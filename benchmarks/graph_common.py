@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import os
-import platform
 import resource
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +15,6 @@ sys.path.insert(0, str(ROOT))
 from hyperperturb.models.graph_input import Graph, read_graph  # noqa: E402  (the path above comes first)
 
 DATA = ROOT.parent / "shared" / "data"
-
-
-def header(*packages: str) -> str:
-    """Return the command and a line with date, machine and versions, in Markdown."""
-    info = Path("/proc/cpuinfo")
-    names = info.read_text().splitlines() if info.exists() else []
-    models = [line.partition(":")[2].strip() for line in names if "model name" in line]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "keras", *packages))
-    command = " ".join([f"python benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    return (
-        f"`{command}`\n({dt.datetime.now(tz=dt.UTC).date()}, {(models or [platform.machine()])[0]}, "
-        f"{cores} cores, Python {platform.python_version()}, {versions})\n"
-    )
 
 
 def mammals() -> pd.DataFrame:

@@ -24,7 +24,8 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.graph_common import header, most_connected, string_network
+from benchmarks._report import header
+from benchmarks.graph_common import most_connected, string_network
 from hyperperturb import embed_graph
 from hyperperturb.models.gene_space import fit_quality
 from hyperperturb.models.similarity import network_similarity
@@ -73,7 +74,7 @@ def main() -> None:
     if arguments.genes:
         graph = most_connected(graph, arguments.genes)
     options = {"dim": arguments.dim, "epochs": arguments.epochs, "hub_weight": arguments.hub_weight}
-    print(header("tensorflow", "igraph"))
+    print(header("numpy", "keras", "tensorflow", "igraph"))
     print(f"{len(graph.nodes):,} genes, {graph.n_edges:,} edges\n")
     real = measure(graph.adjacency, options)
     others = []

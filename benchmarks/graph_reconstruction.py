@@ -22,7 +22,8 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.graph_common import header, mammals
+from benchmarks._report import header
+from benchmarks.graph_common import mammals
 from hyperperturb import GraphEmbedding, embed_graph
 from hyperperturb.evaluation.graph import distortion, reconstruction
 from hyperperturb.manifolds import PoincareBall
@@ -77,7 +78,7 @@ def main() -> None:
     edges = mammals() if directed else balanced_tree(3, 6)
     dims = arguments.dims or ([2, 5, 10, 20] if directed else [2])
     names = {"Lorentz": "hyperboloid", "PoincareBall": "hyperbolic", "Euclidean": "flat twin"}
-    print(header("tensorflow"))
+    print(header("numpy", "keras", "tensorflow"))
     columns = [
         "dimensions",
         "space",

@@ -25,7 +25,8 @@ from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.graph_common import header, most_connected, peak_memory, string_network
+from benchmarks._report import header
+from benchmarks.graph_common import most_connected, peak_memory, string_network
 from hyperperturb.models.similarity import KEEP, RESTART, _steps, walk_profiles
 
 
@@ -123,7 +124,7 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(one(arguments.one, arguments.epochs)))
         return
-    print(header("tensorflow"))
+    print(header("numpy", "keras", "tensorflow"))
     print(
         "| genes | edges | similarity, s | whole call, s | memory before, MB | peak, MB | fit |\n"
         + "|---" * 7

@@ -11,13 +11,12 @@ Run: python benchmarks/papalexi_jak2.py SCREEN.h5ad STRING.csv [--target JAK2]
 from __future__ import annotations
 
 import argparse
-import platform
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from _report import header
 
 from hyperperturb import HyperPerturbInference
 from hyperperturb.data import compute_effects, read_network
@@ -82,8 +81,7 @@ def main() -> None:
         print(f"{name}: trained in {time.monotonic() - started:.0f} s", flush=True)
         predictions[name] = answer.table["effect"].to_numpy()
 
-    print(f"\npython benchmarks/papalexi_jak2.py {args.screen.name} {args.network.name}; ", end="")
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}\n")
+    print(f"\n{header()}")
     print(
         f"| {args.target} left out, {keep.sum()} genes | correlation with the measured effect | error / no change |"
     )

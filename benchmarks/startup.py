@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -20,8 +19,9 @@ import sys
 import tempfile
 import time
 import urllib.request
-from datetime import UTC, datetime
 from pathlib import Path
+
+from _report import header
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
@@ -135,20 +135,9 @@ def _draw_first_page(port: int) -> None:
                 return
 
 
-def machine() -> str:
-    """The machine in words."""
-    model = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), model)
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
-
-
 def main() -> None:
     """Measure and print."""
-    print(
-        f"`python benchmarks/startup.py`, {datetime.now(UTC):%Y-%m-%d}, {machine()}; median of {REPEATS}.\n"
-    )
+    print(header(note=f"median of {REPEATS}"))
     print("| what | seconds | MB | TensorFlow loaded |\n| --- | --- | --- | --- |")
     rows = [(f"`import {module}`", *import_time(module)) for module in MODULES]
     answered, drawn = first_page()

@@ -33,7 +33,8 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402  (the backend is chosen first)
 from scipy.stats import t as student  # noqa: E402
 
-from benchmarks._heads import BATCH, DROPOUT, PAPALEXI, Screen, Together, header, save  # noqa: E402
+from benchmarks._heads import BATCH, DROPOUT, PAPALEXI, Screen, Together, save  # noqa: E402
+from benchmarks._report import header  # noqa: E402
 from hyperperturb.models.curriculum import CellBatches  # noqa: E402
 from hyperperturb.nn import STDP  # noqa: E402
 
@@ -214,8 +215,7 @@ def main() -> None:
                 )
             )
             print(f"{name} {seed}: {results[name][-1]['equal']}", file=sys.stderr, flush=True)
-    command = f"python benchmarks/stdp.py --seeds {args.seeds} --epochs {args.epochs} --cells {args.cells}"
-    print(header(command) + "\n")
+    print(header("jax", "keras"))
     table(results)
     if args.figures is not None:
         plot(results, args.figures)

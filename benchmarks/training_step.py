@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -22,14 +21,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks._report import header  # noqa: E402  (the path above comes first)
 
 
 def timed(function: Callable[[], object], repeats: int) -> tuple[float, float]:
@@ -250,13 +249,7 @@ def main() -> None:
     if args.one_run is not None:
         one_run(bool(args.one_run), args.screen)
         return
-    command = " ".join(["python benchmarks/training_step.py", *sys.argv[1:]])
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy"))
-    print(
-        f"`{command}`\n({datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {cores} cores, Python "
-        f"{platform.python_version()}, {versions})"
-    )
+    print(header("tensorflow", "keras", "numpy"))
     if not args.without_runs:
         runs()
     table("layer, forward and backward", layer_cases(), args.repeats)

@@ -1,4 +1,4 @@
-"""Gradients of embedding tables on the TensorFlow backend: the only file here that speaks TensorFlow.
+"""Gradients of embedding tables on the TensorFlow backend.
 
 Everything has static shapes, so that it compiles under XLA, where ``tf.unique`` does not.
 """
