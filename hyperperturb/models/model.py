@@ -97,11 +97,6 @@ class CellHeads(keras.Model):
         Perturbations the policy scores.
     curvature
         Curvature magnitude of the space.
-    dropout
-        Probability that an input is left out in training; for a training whose data do not do that already
-        (:class:`~hyperperturb.models.curriculum.CellBatches` does).
-    seed
-        Of the dropout.
     stdp
         :class:`~hyperperturb.nn.STDP` rule that thins the hidden layer's weights in training, or None.
 
@@ -122,8 +117,6 @@ class CellHeads(keras.Model):
         n_perturbations: int,
         *,
         curvature: float,
-        dropout: float = 0.0,
-        seed: int = 0,
         stdp: STDP | dict | None = None,
         **kwargs,
     ) -> None:
@@ -134,8 +127,7 @@ class CellHeads(keras.Model):
             "dim": dim,
             "n_perturbations": n_perturbations,
         }
-        self.curvature, self.dropout_rate, self.seed = curvature, dropout, seed
-        self.input_dropout = keras.layers.Dropout(dropout, seed=seed)
+        self.curvature = curvature
         self.hidden = PlasticDense(hidden_dim, activation="tanh", stdp=stdp, name="hidden")
         self.tangent = keras.layers.Dense(dim, name="tangent")
         self.value = keras.layers.Dense(1, activation="softplus", name="value")
@@ -163,7 +155,7 @@ class CellHeads(keras.Model):
 
     def call(self, shift, training=False):
         """Logits of the perturbations and strengths."""
-        hidden = self.hidden(self.input_dropout(shift, training=training))
+        hidden = self.hidden(shift, training=training)
         point = poincare.expmap0(self.tangent(hidden), c=1.0)
         distance = poincare.pairwise_dist(point, self.perturbation_points, c=1.0)
         scale = ops.softplus(self.sharpness) / np.sqrt(self.curvature)
@@ -186,8 +178,6 @@ class CellHeads(keras.Model):
             | self.sizes
             | {
                 "curvature": self.curvature,
-                "dropout": self.dropout_rate,
-                "seed": self.seed,
                 "stdp": None if rule is None else keras.saving.serialize_keras_object(rule),
             }
         )
