@@ -18,8 +18,9 @@ from scipy.stats import rankdata, spearmanr, ttest_rel
 from hyperperturb.data import compute_effects, simulate_screen
 from hyperperturb.evaluation.cross_validation import MODEL, cross_validate
 from hyperperturb.models.baselines import NetworkKernelRidge, training_mean
-from hyperperturb.models.effect_head import EffectHead, GeneKernels
+from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.export import hyperbolic_similarity
+from hyperperturb.models.gene_kernels import GeneKernels
 from hyperperturb.models.gene_space import fit_gene_space, fit_quality
 from hyperperturb.models.settings import PRESETS
 from hyperperturb.models.universe import build_universe

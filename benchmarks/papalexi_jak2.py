@@ -21,7 +21,7 @@ from _report import header
 from hyperperturb import HyperPerturbInference
 from hyperperturb.data import compute_effects, read_network
 from hyperperturb.models.baselines import NetworkKernelRidge, training_mean
-from hyperperturb.models.effect_head import GeneKernels
+from hyperperturb.models.gene_kernels import GeneKernels
 from hyperperturb.models.train import train_run
 from hyperperturb.models.universe import build_universe
 from hyperperturb.runs.config import NetworkSource, RunConfig

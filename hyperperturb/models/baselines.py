@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hyperperturb.data.effects import Effects
-from hyperperturb.models.effect_head import GeneKernels
+from hyperperturb.models.gene_kernels import GeneKernels
 
 _RIDGE = np.geomspace(0.01, 100, 25)
 

@@ -16,136 +16,21 @@ NumPy only: training, inference and the tests share this file, and none of it ne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from hyperperturb.errors import HyperPerturbError
-
-# Where the search starts and what its mild penalty pulls towards (logarithms, then the combination factor s);
-# from Papalexi 2021 and Norman 2019, where the optimum of every fold lies within a unit or two.
-_START = {"mean": -1.5, "diffusion": -0.7, "hyperbolic": -0.7, "own": -2.0, "noise": -1.5}
-_START_FACTOR = 0.9
-_PULL = 0.002
-# The parameters are six numbers: three hundred perturbations determine them well, and each look costs their cube.
-_MAX_PERTURBATIONS_IN_SEARCH = 300
-
-
-@dataclass(frozen=True)
-class KernelParameters:
-    """The few numbers the effect head learns besides its coefficients.
-
-    ``mean``, ``diffusion``, ``hyperbolic``, ``own`` and ``noise`` are variances relative to the mean squared
-    effect of the training perturbations; ``factor`` is s, the shrinkage of a sum of single effects;
-    ``leave_one_gene_out`` is the squared error relative to no change that the search reached.
-    """
-
-    mean: float
-    diffusion: float
-    hyperbolic: float
-    own: float
-    noise: float
-    factor: float
-    leave_one_gene_out: float = float("nan")
-
-
-@dataclass(frozen=True)
-class GeneKernels:
-    """What the process knows about genes: two similarities over the same ordered genes.
-
-    Parameters
-    ----------
-    genes
-        The N genes.
-    diffusion
-        Array (N, M): diffusion similarity of all genes with the M ``columns``.
-    hyperbolic
-        Array (N, M): exp(−distance) of the gene points, or None for a process without the space.
-    columns
-        The M genes of the columns; all genes when None (then the arrays are square).
-    """
-
-    genes: tuple[str, ...]
-    diffusion: np.ndarray
-    hyperbolic: np.ndarray | None = None
-    columns: tuple[str, ...] | None = None
-    _row: dict[str, int] = field(init=False, repr=False, compare=False)
-    _column: dict[str, int] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_row", {g: i for i, g in enumerate(self.genes)})
-        columns = self.genes if self.columns is None else self.columns
-        object.__setattr__(self, "_column", {g: i for i, g in enumerate(columns)})
-
-    def __contains__(self, gene: str) -> bool:
-        return gene in self._row
-
-    def between(self, a: Sequence[str], b: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The two similarity blocks of genes ``a`` with ``b``, each (len(a), len(b)), float64.
-
-        A gene outside the kernels is similar to itself only.
-        """
-        out = []
-        rows = np.array([self._row.get(g, -1) for g in a])
-        columns = np.array([self._column.get(g, -1) for g in b])
-        known = (rows[:, None] >= 0) & (columns[None, :] >= 0)
-        same = np.array(a, dtype=object)[:, None] == np.array(b, dtype=object)[None, :]
-        for matrix in (self.diffusion, self.hyperbolic):
-            if matrix is None:
-                out.append(np.zeros((len(a), len(b))))
-                continue
-            if not known.any():
-                out.append(same.astype(np.float64))
-                continue
-            block = np.asarray(matrix[np.ix_(np.maximum(rows, 0), np.maximum(columns, 0))], dtype=np.float64)
-            out.append(np.where(known, block, same.astype(np.float64)))
-        return out[0], out[1]
-
-    def restricted_to(self, columns: Sequence[str]) -> GeneKernels:
-        """The same similarities, keeping only these columns: what a saved run needs."""
-        keep = tuple(g for g in columns if g in self._column)
-        index = [self._column[g] for g in keep]
-        return GeneKernels(
-            self.genes,
-            np.ascontiguousarray(self.diffusion[:, index], dtype=np.float32),
-            None
-            if self.hyperbolic is None
-            else np.ascontiguousarray(self.hyperbolic[:, index], dtype=np.float32),
-            keep,
-        )
-
-
-def gene_kernel(
-    kernels: GeneKernels, parameters: KernelParameters, a: Sequence[str], b: Sequence[str]
-) -> np.ndarray:
-    """The covariance k(a, b) of the process between two lists of genes, (len(a), len(b)), float64."""
-    diffusion, hyperbolic = kernels.between(a, b)
-    same = np.array(a, dtype=object)[:, None] == np.array(b, dtype=object)[None, :]
-    return (
-        parameters.mean
-        + parameters.diffusion * diffusion
-        + parameters.hyperbolic * hyperbolic
-        + parameters.own * same
-    )
-
-
-def design_matrix(targets: Sequence[Sequence[str]], genes: Sequence[str], factor: float) -> np.ndarray:
-    """Perturbations as sums of genes, (P, T): 1 for a single target, ``factor`` for each of several."""
-    column = {g: i for i, g in enumerate(genes)}
-    out = np.zeros((len(targets), len(genes)))
-    for row, target in enumerate(targets):
-        for gene in target:
-            out[row, column[gene]] = 1.0 if len(target) == 1 else factor
-    return out
-
-
-def _gene_groups(targets: Sequence[Sequence[str]], genes: Sequence[str]) -> list[np.ndarray]:
-    members: dict[str, list[int]] = {g: [] for g in genes}
-    for row, target in enumerate(targets):
-        for gene in target:
-            members[gene].append(row)
-    return [np.array(rows) for rows in members.values() if rows]
+from hyperperturb.models.gene_kernels import (
+    GeneKernels,
+    KernelParameters,
+    design_matrix,
+    gene_groups,
+    gene_kernel,
+)
+from hyperperturb.models.kernel_search import search_parameters
+from hyperperturb.models.own_response import own_entries, own_response, without_own
 
 
 @dataclass(frozen=True)
@@ -230,9 +115,9 @@ class EffectHead:
                 f"{len(Y)} perturbation(s) remain to learn from; at least 2 are needed.",
                 hint="Bring a screen with more perturbations, or exclude fewer.",
             )
-        own_rows, own_columns = _own_entries(targets, response_genes)
-        slope, own_error, level = _own_response(Y, own_rows, own_columns, control_mean)
-        Y = _without_own(Y, own_rows, own_columns)
+        own_rows, own_columns = own_entries(targets, response_genes)
+        slope, own_error, level = own_response(Y, own_rows, own_columns, control_mean)
+        Y = without_own(Y, own_rows, own_columns)
         mean_square = float(np.mean(Y**2))
         if not np.isfinite(mean_square) or mean_square == 0:
             raise HyperPerturbError(
@@ -242,7 +127,7 @@ class EffectHead:
         noise = _relative_noise(standard_error, mean_square, len(Y))
         genes = tuple(sorted({g for target in targets for g in target}))
         if parameters is None:
-            parameters = _search(targets, genes, Y, noise, kernels, seed)
+            parameters = search_parameters(targets, genes, Y, noise, kernels, seed)
         A = design_matrix(targets, genes, parameters.factor)
         C = A @ gene_kernel(kernels, parameters, genes, genes) @ A.T + np.diag(parameters.noise + noise)
         factor = cho_factor(C, lower=True)
@@ -251,7 +136,7 @@ class EffectHead:
         # made to agree, in total, with the leave-one-gene-out residuals: those are what a held-out gene
         # meets.
         scale = np.maximum(np.einsum("pr,pr->r", Y, solved) / len(Y), 1e-12)
-        scale = scale * _calibration(factor, solved, scale, _gene_groups(targets, genes))
+        scale = scale * _calibration(factor, solved, scale, gene_groups(targets, genes))
         return cls(
             parameters=parameters,
             kernels=kernels.restricted_to(genes),
@@ -285,7 +170,7 @@ class EffectHead:
         B = design_matrix(targets, genes, self.parameters.factor)
         cross = B @ gene_kernel(self.kernels, self.parameters, genes, self.target_genes)
         mean = cross @ self.coefficients
-        rows, columns = _own_entries(targets, self.response_genes)
+        rows, columns = own_entries(targets, self.response_genes)
         known = (self.own_level[columns] > 0) & (self.own_slope != 0)
         rows, columns = rows[known], columns[known]
         mean[rows, columns] = self.own_slope * self.own_level[columns]
@@ -335,41 +220,15 @@ class EffectHead:
         return np.clip(explained / self._gene_variance, 0.0, 1.0)
 
 
-def _own_entries(
-    targets: Sequence[Sequence[str]], response_genes: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    column = {g: i for i, g in enumerate(response_genes)}
-    pairs = [(row, column[g]) for row, target in enumerate(targets) for g in target if g in column]
-    rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
-    return np.array(rows, dtype=int), np.array(columns, dtype=int)
-
-
-def _own_response(
-    Y: np.ndarray, rows: np.ndarray, columns: np.ndarray, control_mean: np.ndarray | None
-) -> tuple[float, float, np.ndarray]:
-    """Least-squares slope of a target's own change on its control level, the residuals' size, and the level."""
-    level = np.zeros(Y.shape[1]) if control_mean is None else np.asarray(control_mean, dtype=np.float64)
-    x, y = level[columns], Y[rows, columns]
-    if len(rows) < 2 or not np.any(x > 0):
-        return 0.0, 0.0, level
-    slope = float(np.dot(x, y) / np.dot(x, x))
-    return slope, float(np.sqrt(np.sum((y - slope * x) ** 2) / (len(rows) - 1))), level
-
-
-def _without_own(Y: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Effects with each target's own entry replaced by its mean over the other perturbations.
-
-    A target goes down because it was hit, which says nothing about what its network neighbours do.
-    """
-    if not len(rows):
-        return Y
-    masked = Y.copy()
-    masked[rows, columns] = 0.0
-    others = np.full(Y.shape[1], len(Y))
-    np.subtract.at(others, columns, 1)
-    mean = masked.sum(axis=0) / np.maximum(others, 1)
-    masked[rows, columns] = mean[columns]
-    return masked
+def _calibration(factor: tuple, solved: np.ndarray, scale: np.ndarray, groups: Sequence[np.ndarray]) -> float:
+    """Ratio of the squared leave-one-gene-out residuals to the variance the process expects of them."""
+    inverse = cho_solve(factor, np.eye(len(solved)))
+    observed = expected = 0.0
+    for rows in groups:
+        block = np.linalg.inv(inverse[np.ix_(rows, rows)])
+        observed += float(np.sum((block @ solved[rows]) ** 2))
+        expected += float(np.trace(block)) * float(scale.sum())
+    return observed / expected
 
 
 def _relative_noise(standard_error: np.ndarray | None, mean_square: float, n: int) -> np.ndarray:
@@ -383,94 +242,3 @@ def _relative_noise(standard_error: np.ndarray | None, mean_square: float, n: in
         # A perturbation of one cell has no standard error; the worst that is known is the least it deserves.
         total[~known.any(axis=1)] = total.max()
     return total / mean_square
-
-
-def _covariance(
-    log: np.ndarray, A: np.ndarray, blocks: tuple[np.ndarray, np.ndarray, np.ndarray], noise: np.ndarray
-) -> np.ndarray:
-    diffusion, hyperbolic, identity = blocks
-    mean, w_d, w_h, own, constant = np.exp(log)
-    return A @ (mean + w_d * diffusion + w_h * hyperbolic + own * identity) @ A.T + np.diag(noise + constant)
-
-
-def _search(
-    targets: Sequence[Sequence[str]],
-    genes: tuple[str, ...],
-    Y: np.ndarray,
-    noise: np.ndarray,
-    kernels: GeneKernels,
-    seed: int,
-) -> KernelParameters:
-    """Minimise the leave-one-gene-out error over log variances and the combination factor."""
-    # Imported here: they take a second, and answering questions needs neither.
-    from scipy.optimize import minimize
-    from threadpoolctl import threadpool_limits
-
-    if len(Y) > _MAX_PERTURBATIONS_IN_SEARCH:
-        keep = np.random.default_rng(seed).choice(len(Y), _MAX_PERTURBATIONS_IN_SEARCH, replace=False)
-        targets, Y, noise = [targets[i] for i in keep], Y[keep], noise[keep]
-        genes = tuple(sorted({g for target in targets for g in target}))
-    several = any(len(t) > 1 for t in targets)
-    diffusion, hyperbolic = kernels.between(genes, genes)
-    blocks = (diffusion, hyperbolic, np.eye(len(genes)))
-    gram = Y @ Y.T / np.mean(Y**2) / Y.shape[1]
-    groups = _gene_groups(targets, genes)
-    single = np.array([g[0] for g in groups if len(g) == 1], dtype=int)
-    larger = [g for g in groups if len(g) > 1]
-    total = float(sum(np.trace(gram[np.ix_(g, g)]) for g in groups))
-    start = np.array([*_START.values(), _START_FACTOR])
-    if kernels.hyperbolic is None:
-        start[2] = -30.0
-
-    cache: dict[float, np.ndarray] = {}
-
-    def error(theta: np.ndarray) -> float:
-        s = float(theta[5]) if several else _START_FACTOR
-        if s not in cache:
-            cache.clear()
-            cache[s] = design_matrix(targets, genes, s)
-        C = _covariance(theta[:5], cache[s], blocks, noise)
-        inverse = np.linalg.inv(C)
-        alone = inverse[single]
-        out = float(np.sum(np.sum((alone @ gram) * alone, axis=1) / np.diag(inverse)[single] ** 2))
-        spread = inverse @ gram @ inverse if larger else None
-        for rows in larger:
-            # trace(B⁻¹ S B⁻¹) with B = [C⁻¹]_rows and S = [C⁻¹ G C⁻¹]_rows
-            block = np.linalg.inv(inverse[np.ix_(rows, rows)])
-            out += float(np.sum((block @ spread[np.ix_(rows, rows)]) * block))
-        return out / total
-
-    def objective(theta: np.ndarray) -> float:
-        return (
-            error(theta)
-            + _PULL * float(np.sum((theta[:5] - start[:5]) ** 2))
-            + 0.5 * float(theta[5] - 0.9) ** 2
-        )
-
-    bounds = [(-8.0, 4.0)] * 5 + [(0.5, 1.2)]
-    if kernels.hyperbolic is None:
-        bounds[2] = (-30.0, -30.0)
-    # Threads cost more than they give on matrices of a few hundred rows.
-    with threadpool_limits(1 if len(Y) < 500 else None):
-        found = minimize(objective, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40})
-    mean, w_d, w_h, own, constant = np.exp(found.x[:5])
-    return KernelParameters(
-        mean=float(mean),
-        diffusion=float(w_d),
-        hyperbolic=float(w_h) if kernels.hyperbolic is not None else 0.0,
-        own=float(own),
-        noise=float(constant),
-        factor=float(found.x[5]) if several else _START_FACTOR,
-        leave_one_gene_out=error(found.x),
-    )
-
-
-def _calibration(factor: tuple, solved: np.ndarray, scale: np.ndarray, groups: Sequence[np.ndarray]) -> float:
-    """Ratio of the squared leave-one-gene-out residuals to the variance the process expects of them."""
-    inverse = cho_solve(factor, np.eye(len(solved)))
-    observed = expected = 0.0
-    for rows in groups:
-        block = np.linalg.inv(inverse[np.ix_(rows, rows)])
-        observed += float(np.sum((block @ solved[rows]) ** 2))
-        expected += float(np.trace(block)) * float(scale.sum())
-    return observed / expected

@@ -13,7 +13,8 @@ import numpy as np
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path
 from hyperperturb.manifolds import poincare
-from hyperperturb.models.effect_head import EffectHead, GeneKernels, KernelParameters
+from hyperperturb.models.effect_head import EffectHead
+from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
 
 _CELL_ARRAYS = (
     "control_mean",

@@ -11,7 +11,8 @@ import numpy as np
 from keras import ops
 
 from hyperperturb.manifolds import PoincareBall, poincare
-from hyperperturb.models.effect_head import EffectHead, KernelParameters
+from hyperperturb.models.effect_head import EffectHead
+from hyperperturb.models.gene_kernels import KernelParameters
 from hyperperturb.nn import STDP, HyperbolicEmbedding, PlasticDense
 
 

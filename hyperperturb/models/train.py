@@ -21,9 +21,10 @@ from hyperperturb.evaluation.cross_validation import MODEL, cross_validate
 from hyperperturb.models.baselines import NetworkKernelRidge, no_change, training_mean
 from hyperperturb.models.cell_training import fit_cell_heads, perturbation_points
 from hyperperturb.models.cells import read_cells
-from hyperperturb.models.effect_head import EffectHead, GeneKernels
+from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.epochs import EpochReport
 from hyperperturb.models.export import hyperbolic_similarity
+from hyperperturb.models.gene_kernels import GeneKernels
 from hyperperturb.models.gene_space import fit_gene_space
 from hyperperturb.models.model import HyperPerturbModel, assemble
 from hyperperturb.models.record import Trained, write_run

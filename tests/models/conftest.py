@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from hyperperturb.models.effect_head import GeneKernels, design_matrix
+from hyperperturb.models.gene_kernels import GeneKernels, design_matrix
 from hyperperturb.models.universe import diffusion_similarity
 
 

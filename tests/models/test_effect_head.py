@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.models.effect_head import (
-    EffectHead,
-    GeneKernels,
-    KernelParameters,
-    design_matrix,
-    gene_kernel,
-)
+from hyperperturb.models.effect_head import EffectHead
+from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, design_matrix, gene_kernel
 
 N, R = 12, 7
 GENES = tuple(f"G{i}" for i in range(N))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hyperperturb.models.effect_head import EffectHead, GeneKernels
+from hyperperturb.models.effect_head import EffectHead
+from hyperperturb.models.gene_kernels import GeneKernels
 
 
 def fitted(drawn) -> EffectHead:
@@ -101,7 +102,7 @@ def test_the_space_is_used_where_it_carries_the_signal(draw):
 
 def test_the_search_may_look_at_a_part_of_a_large_screen(draw, monkeypatch):
     """The parameters come from a part drawn by the seed; the coefficients are solved for all."""
-    monkeypatch.setattr("hyperperturb.models.effect_head._MAX_PERTURBATIONS_IN_SEARCH", 40)
+    monkeypatch.setattr("hyperperturb.models.kernel_search._MAX_PERTURBATIONS_IN_SEARCH", 40)
     drawn = draw(4, noise=0.1)
     head, again, other = (
         EffectHead.fit(drawn.targets, drawn.response, drawn.effect, kernels=drawn.kernels, seed=seed)

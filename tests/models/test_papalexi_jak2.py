@@ -8,7 +8,8 @@ import pytest
 from hyperperturb.data.effects import compute_effects
 from hyperperturb.data.network import coexpression_network, read_network
 from hyperperturb.models.baselines import training_mean
-from hyperperturb.models.effect_head import EffectHead, GeneKernels
+from hyperperturb.models.effect_head import EffectHead
+from hyperperturb.models.gene_kernels import GeneKernels
 from hyperperturb.models.universe import build_universe
 
 pytestmark = pytest.mark.slow
