@@ -16,7 +16,8 @@ from _report import header
 from scipy.stats import rankdata, spearmanr, ttest_rel
 
 from hyperperturb.data import compute_effects, simulate_screen
-from hyperperturb.evaluation.cross_validation import MODEL, cross_validate
+from hyperperturb.evaluation.cross_validation import cross_validate
+from hyperperturb.evaluation.verdict import MODEL
 from hyperperturb.models.baselines import NetworkKernelRidge, training_mean
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.export import hyperbolic_similarity

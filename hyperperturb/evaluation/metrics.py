@@ -1,18 +1,24 @@
 """The metrics: one registry, so that adding one touches one place.
 
-Every metric gets the same :class:`Case` arrays, of held-out predictions, and returns one number for each. The
-measured response of the targets themselves is left out everywhere: that a gene that was hit goes down is no
-prediction. Raw profiles are never correlated (that is 0.98 for anything).
+Every metric gets the same :class:`Cases`, of held-out predictions, and returns one number for each; NaN where it is not
+defined (no significant gene, no cells at hand), and such a case is left out of that metric's mean. The measured
+response of the targets themselves is left out everywhere: that a gene that was hit goes down is no prediction. Raw
+profiles are never correlated (that is 0.98 for anything).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import false_discovery_control, norm, rankdata
+
+from hyperperturb.evaluation.energy import CellSample
+
+FDR = 0.05
+"""False discovery rate (Benjamini–Hochberg) under which a measured response gene is significant."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,11 @@ class Cases:
         (P, R) bool: the same as ``own`` for the candidates.
     row
         (Q,) which candidate each case is.
+    significant
+        (Q, R) bool: measured effects that are significant (:func:`significant_genes`); all False where the measurement
+        has no standard errors.
+    cells
+        Cells to compare distributions with, or None where there are none.
     """
 
     predicted: np.ndarray
@@ -44,15 +55,37 @@ class Cases:
     candidates: np.ndarray
     candidate_own: np.ndarray
     row: np.ndarray
+    significant: np.ndarray | None = None
+    cells: CellSample | None = None
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A named number of a held-out prediction, its direction and what it means."""
+    """A named number of a held-out prediction, its direction and what it means.
+
+    Attributes
+    ----------
+    name, label
+        For programs and for people.
+    best
+        Whether the highest or the lowest is best.
+    chance
+        What a prediction without any skill gets; None where that depends on the data.
+    replicate
+        How the agreement of two halves of the cells tells that of two whole experiments: ``spearman_brown``
+        (2r/(1 + r)), ``halve`` (the squared difference of whole ones is half as large), or ``none`` (left as it is,
+        which understates the ceiling).
+    definition
+        A sentence.
+    score
+        :class:`Cases` → (Q,) values.
+    """
 
     name: str
     label: str
     best: Literal["high", "low"]
+    chance: float | None
+    replicate: Literal["spearman_brown", "halve", "none"]
     definition: str
     score: Callable[[Cases], np.ndarray]
 
@@ -60,12 +93,53 @@ class Metric:
 METRICS: dict[str, Metric] = {}
 
 
-def _register(name: str, label: str, best: Literal["high", "low"], definition: str) -> Callable:
+def _register(
+    name: str, label: str, best: str, chance: float | None, replicate: str, definition: str
+) -> Callable:
     def add(score: Callable[[Cases], np.ndarray]) -> Callable[[Cases], np.ndarray]:
-        METRICS[name] = Metric(name, label, best, definition, score)
+        METRICS[name] = Metric(name, label, best, chance, replicate, definition, score)
         return score
 
     return add
+
+
+def significant_genes(
+    effect: np.ndarray, standard_error: np.ndarray, own: np.ndarray, *, rate: float = FDR
+) -> np.ndarray:
+    """Which measured effects differ from zero, perturbation by perturbation.
+
+    Two-sided normal tests of effect over standard error, Benjamini–Hochberg over the response genes of a perturbation
+    without its targets. An effect without a standard error is not significant, nor is one whose error is 0 (a gene
+    that no cell expresses).
+
+    Parameters
+    ----------
+    effect, standard_error
+        (P, R) each.
+    own
+        (P, R) bool: entries that belong to a target of the perturbation.
+    rate
+        False discovery rate.
+
+    Returns
+    -------
+    numpy.ndarray
+        (P, R) bool.
+
+    Examples
+    --------
+    >>> effect = np.array([[2.0, 0.1, -3.0, 5.0]])
+    >>> own = np.array([[False, False, False, True]])
+    >>> significant_genes(effect, np.full((1, 4), 0.5), own).tolist()
+    [[True, False, True, False]]
+    """
+    out = np.zeros(effect.shape, dtype=bool)
+    tested = np.isfinite(standard_error) & (standard_error > 0) & ~own
+    for row in np.flatnonzero(tested.any(axis=1)):
+        there = tested[row]
+        z = np.abs(effect[row, there].astype(np.float64) / standard_error[row, there])
+        out[row, there] = false_discovery_control(2 * norm.sf(z), method="bh") < rate
+    return out
 
 
 def squared_errors(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
@@ -81,6 +155,8 @@ def squared_errors(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
     "error",
     "Squared error / no change",
     "low",
+    1.0,
+    "halve",
     "Squared distance of predicted from measured effect over the squared size of the measured effect; 1 "
     "is what predicting no change gets. Over many perturbations both sums are taken first.",
 )
@@ -93,6 +169,8 @@ def _error(cases: Cases) -> np.ndarray:
     "pearson_control",
     "Correlation of effects",
     "high",
+    0.0,
+    "spearman_brown",
     "Pearson correlation of predicted and measured effect, both against control; a constant "
     "prediction gets 0.",
 )
@@ -104,6 +182,8 @@ def _pearson_control(cases: Cases) -> np.ndarray:
     "pearson_mean",
     "Correlation beyond the mean",
     "high",
+    0.0,
+    "spearman_brown",
     "Pearson correlation of predicted and measured effect, both against the mean of the training "
     "perturbations (Systema's reference): what is specific to the perturbation. The mean itself gets 0.",
 )
@@ -115,6 +195,8 @@ def _pearson_mean(cases: Cases) -> np.ndarray:
     "cosine_discrimination",
     "Discrimination",
     "high",
+    0.5,
+    "none",
     "1 − (rank − 1)/(P − 1) of the true perturbation when all P are ordered by the cosine of their measured "
     "effect with the predicted one, ties at the middle rank, all target genes left out; 0.5 is chance.",
 )
@@ -127,6 +209,8 @@ def _cosine_discrimination(cases: Cases) -> np.ndarray:
     "centroid_accuracy",
     "Centroid accuracy",
     "high",
+    0.5,
+    "none",
     "Share of the other perturbations whose measured effect is farther (Euclidean) from the prediction "
     "than that of the true one (ties count half); 0.5 is chance.",
 )
@@ -135,6 +219,72 @@ def _centroid_accuracy(cases: Cases) -> np.ndarray:
     a, b = cases.predicted[:, keep], cases.candidates[:, keep]
     distance = np.sum(a**2, axis=1)[:, None] - 2 * a @ b.T + np.sum(b**2, axis=1)[None]
     return _placement(distance, cases.row)
+
+
+@_register(
+    "significant_overlap",
+    "Overlap of significant genes",
+    "high",
+    None,
+    "none",
+    "Of the n response genes that are significant in the measurement (Benjamini–Hochberg, 5 %), the share that is "
+    "among the n genes with the largest predicted changes; genes predicted alike share the places that are left.",
+)
+def _significant_overlap(cases: Cases) -> np.ndarray:
+    out = np.full(len(cases.row), np.nan)
+    for q, significant, keep in _with_significant(cases):
+        size = np.abs(cases.predicted[q, keep])
+        n = int(significant.sum())
+        last = np.partition(size, len(size) - n)[len(size) - n]
+        above, level = size > last, size == last
+        shared = (n - above.sum()) / level.sum()
+        out[q] = ((significant & above).sum() + shared * (significant & level).sum()) / n
+    return out
+
+
+@_register(
+    "sign_agreement",
+    "Agreement of signs",
+    "high",
+    0.5,
+    "none",
+    "Of the response genes that are significant in the measurement, the share predicted to change in the same "
+    "direction; a predicted change of zero counts half.",
+)
+def _sign_agreement(cases: Cases) -> np.ndarray:
+    out = np.full(len(cases.row), np.nan)
+    for q, significant, keep in _with_significant(cases):
+        product = np.sign(cases.predicted[q, keep]) * np.sign(cases.measured[q, keep])
+        out[q] = np.mean(0.5 + 0.5 * product[significant])
+    return out
+
+
+@_register(
+    "energy_distance",
+    "Energy distance",
+    "low",
+    None,
+    "none",
+    "Energy distance (Euclidean) between the control cells shifted by the predicted effect and the cells that were "
+    "perturbed, over response genes in natural-log units; 0 is the same distribution.",
+)
+def _energy_distance(cases: Cases) -> np.ndarray:
+    if cases.cells is None:
+        return np.full(len(cases.row), np.nan)
+    return np.array(
+        [cases.cells.distance(int(row), cases.predicted[q], ~cases.own[q]) for q, row in enumerate(cases.row)]
+    )
+
+
+def _with_significant(cases: Cases) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Number, significant genes among those kept, and kept genes, of each case that has a significant gene."""
+    if cases.significant is None:
+        return
+    for q in np.flatnonzero(cases.significant.any(axis=1)):
+        keep = ~cases.own[q]
+        significant = cases.significant[q, keep]
+        if significant.any():
+            yield int(q), significant, keep
 
 
 def _placement(distance: np.ndarray, row: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import keras
 from hyperperturb import __version__
 from hyperperturb.data.effects import Effects
 from hyperperturb.data.network import Coverage, Network
-from hyperperturb.evaluation.metrics import METRICS
+from hyperperturb.evaluation.report import score_table
 from hyperperturb.files import atomic_path
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.universe import Universe
@@ -47,17 +47,11 @@ def write_card(
         f"part in ({metrics['n_perturbations']} perturbations); the responses of the targets themselves are left "
         "out. The saved model is then fitted on all perturbations.",
         "",
-        "| method | " + " | ".join(m.label for m in METRICS.values()) + " |",
-        "| --- |" + " --- |" * len(METRICS),
-        *(
-            f"| {row['label']} | "
-            + " | ".join(f"{row[m]:.3f} ({row[f'{m}_low']:.3f}–{row[f'{m}_high']:.3f})" for m in METRICS)
-            + " |"
-            for row in metrics["methods"]
-        ),
+        *score_table(metrics["methods"]),
         "",
-        "Intervals: 95 % bootstrap over perturbations.",
+        "Intervals: 95 % bootstrap over target genes.",
         "",
+        *([metrics["calibration"]["sentence"], ""] if metrics["calibration"] else []),
         "## Cells",
         "",
         *_cells(metrics["policy"]),

@@ -13,7 +13,8 @@ from scipy.stats import spearmanr
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.data.network import Network, coverage, network_from_adjacency, save_network
-from hyperperturb.evaluation.cross_validation import MODEL, CrossValidation, Verdict
+from hyperperturb.evaluation.cross_validation import CrossValidation
+from hyperperturb.evaluation.verdict import MODEL, Verdict
 from hyperperturb.files import atomic_path, write_json
 from hyperperturb.models.card import write_card
 from hyperperturb.models.cell_training import FittedHeads
@@ -125,7 +126,8 @@ def _metrics(t: Trained, genes: pd.DataFrame) -> dict[str, Any]:
     scores, verdict = t.scores, t.verdict
     connected = genes[genes["degree"] > 0]
     rho, p_value = spearmanr(connected["radius"], connected["degree"])
-    errors = scores.scores.pivot_table(index="perturbation", columns="method", values="error")
+    calibration = scores.calibration(seed=0)
+    mine, theirs = scores.table(MODEL), scores.table(verdict.baseline)
     strength = dict(zip(t.effects.perturbations, energy_distance(t.effects).tolist(), strict=True))
     return {
         "verdict": verdict.sentence,
@@ -141,14 +143,15 @@ def _metrics(t: Trained, genes: pd.DataFrame) -> dict[str, Any]:
         "curvature": t.curvature,
         "fit": fit_quality(t.points, t.curvature, t.universe.similarity),
         "policy": None if t.fitted is None else t.fitted.scores,
+        "calibration": None if calibration is None else calibration.model_dump(mode="json"),
         "per_perturbation": [
             {
                 "perturbation": label,
-                "error": float(row[MODEL]),
-                "baseline_error": float(row[verdict.baseline]),
+                "error": float(mine["error"][label]),
+                "baseline_error": float(theirs["error"][label]),
                 "strength": strength[label],
             }
-            for label, row in errors.iterrows()
+            for label in scores.perturbations
         ],
     }
 

@@ -17,19 +17,19 @@ from hyperperturb.data.effects import Effects, compute_effects, read_effects
 from hyperperturb.data.network import Network, coexpression_network, network_from_adjacency
 from hyperperturb.data.screen import inspect_screen
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.evaluation.cross_validation import MODEL, cross_validate
+from hyperperturb.evaluation.cross_validation import cross_validate
+from hyperperturb.evaluation.verdict import MODEL
 from hyperperturb.models.baselines import NetworkKernelRidge, no_change, training_mean
 from hyperperturb.models.cell_training import fit_cell_heads, perturbation_points
 from hyperperturb.models.cells import read_cells
-from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.epochs import EpochReport
 from hyperperturb.models.export import hyperbolic_similarity
-from hyperperturb.models.gene_kernels import GeneKernels
 from hyperperturb.models.gene_space import fit_gene_space
 from hyperperturb.models.model import HyperPerturbModel, assemble
+from hyperperturb.models.predictor import fit_head, model_predictor, target_kernels
 from hyperperturb.models.record import Trained, write_run
 from hyperperturb.models.settings import TrainingSettings
-from hyperperturb.models.universe import Universe, build_universe, centralities
+from hyperperturb.models.universe import build_universe, centralities
 from hyperperturb.nn.distribution import make_strategy, scope
 from hyperperturb.progress import scaled
 from hyperperturb.runs.config import RunConfig
@@ -289,13 +289,15 @@ def _train(
             callbacks=[EpochReport(run, "genes", (_UNIVERSE, _GENES), _gene_values)],
         )
         points, curvature = space.points.embeddings.numpy(), float(space.curvature)
-    kernels = _kernels(universe, points, curvature, targets)
+    row = {g: i for i, g in enumerate(universe.genes)}
+    proximity = hyperbolic_similarity(points, curvature, [row[g] for g in targets])
+    kernels = target_kernels(universe, proximity, targets)
 
     report = _stage(run, "scores", _GENES, _SCORES)
     scores = cross_validate(
         effects,
         {
-            MODEL: _effect_head_predictor(kernels, settings.seed),
+            MODEL: model_predictor(kernels, settings.seed),
             "no_change": no_change,
             "training_mean": training_mean,
             "network_kernel_ridge": NetworkKernelRidge(kernels),
@@ -308,11 +310,10 @@ def _train(
     run.log(verdict.sentence)
 
     run.stage("effect head", "fitting the effect head on all perturbations", _SCORES)
-    head = _fit_head(effects, kernels, settings.seed)
+    head = fit_head(effects, kernels, settings.seed)
     fitted = None
     if cells is not None and settings.cell_heads:
         run.stage("cells", "reading the perturbed cells", _HEAD)
-        row = {g: i for i, g in enumerate(universe.genes)}
         table = read_cells(
             cells.screen,
             effects,
@@ -358,38 +359,3 @@ def _gene_values(model: Any) -> dict[str, float]:
 def _rank(values: np.ndarray) -> np.ndarray:
     """Ranks scaled to [0, 1], ties in the middle; 1 is the largest."""
     return (rankdata(values) - 1.0) / max(len(values) - 1, 1)
-
-
-def _kernels(universe: Universe, points: np.ndarray, curvature: float, targets: Sequence[str]) -> GeneKernels:
-    row = {g: i for i, g in enumerate(universe.genes)}
-    columns = [row[g] for g in targets]
-    return GeneKernels(
-        universe.genes,
-        universe.similarity.block(np.arange(len(universe.genes)), np.asarray(columns)),
-        hyperbolic_similarity(points, curvature, columns),
-        tuple(targets),
-    )
-
-
-def _fit_head(effects: Effects, kernels: GeneKernels, seed: int) -> EffectHead:
-    return EffectHead.fit(
-        effects.targets,
-        effects.genes,
-        effects.effect,
-        kernels=kernels,
-        standard_error=effects.standard_error,
-        control_mean=effects.control_mean,
-        seed=seed,
-    )
-
-
-def _effect_head_predictor(kernels: GeneKernels, seed: int) -> Callable[..., np.ndarray]:
-    """The model as a predictor: everything about effects is fitted on the training part it is given.
-
-    The gene points may be shared by the folds: they are made of networks and control cells only.
-    """
-
-    def predict(training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
-        return _fit_head(training, kernels, seed).predict(targets, standard_error=False)[0]
-
-    return predict

@@ -11,7 +11,9 @@ import pytest
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.evaluation.cross_validation import MODEL, CrossValidation, Verdict, cross_validate
+from hyperperturb.evaluation.cross_validation import CrossValidation, cross_validate
+from hyperperturb.evaluation.metrics import METRICS
+from hyperperturb.evaluation.verdict import MODEL, Verdict
 from hyperperturb.models.baselines import no_change, training_mean
 
 GENES = tuple(f"G{i}" for i in range(10))
@@ -69,7 +71,11 @@ def test_every_perturbation_is_scored_once_by_every_method(scored, effects_and_t
     assert scored.folds == 5
     for _, table in scored.scores.groupby("method"):
         assert sorted(table["perturbation"]) == sorted(effects.perturbations)
-    assert scored.scores.notna().all(axis=None)
+    needs_more = {"significant_overlap", "sign_agreement", "energy_distance"}  # errors, cells
+    there = [name for name in METRICS if name not in needs_more]
+    assert scored.scores[[*there, "squared_error", "squared_size"]].notna().all(axis=None)
+    assert scored.scores[list(needs_more)].isna().all(axis=None)
+    assert all(row[name] is None for row in scored.summary() for name in needs_more)
 
 
 def test_an_oracle_is_ahead_of_the_mean(scored):
@@ -140,8 +146,6 @@ def test_intervals_hold_the_estimate_and_narrow_with_more_perturbations(scored):
     def width(n):
         rng = np.random.default_rng(0)
         table = pd.DataFrame({"method": MODEL, "perturbation": [f"P{i}" for i in range(n)]})
-        from hyperperturb.evaluation.metrics import METRICS
-
         for name in (*METRICS, "squared_error"):
             table[name] = rng.uniform(size=n)
         table["squared_size"] = 1.0
@@ -231,3 +235,34 @@ def test_too_few_genes_are_refused(effects_and_truth):
     effects, _ = effects_and_truth
     with pytest.raises(HyperPerturbError, match="at least 3"):
         cross_validate(effects.select(["G0", "G1", "G0_G1"]), {MODEL: training_mean})
+
+
+@pytest.mark.parametrize("answer", [np.zeros((1, 2)), (np.zeros((3, 24)), np.zeros((3, 2)))])
+def test_an_answer_of_another_shape_is_refused(effects_and_truth, answer):
+    with pytest.raises(HyperPerturbError, match="'hyperperturb' answered in the shape"):
+        cross_validate(effects_and_truth[0], {MODEL: lambda training, targets: answer}, folds=4)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_answers_that_are_no_numbers_are_refused(effects_and_truth, bad):
+    def predict(training, targets):
+        return np.full((len(targets), len(training.genes)), bad)
+
+    with pytest.raises(HyperPerturbError, match="not finite"):
+        cross_validate(effects_and_truth[0], {MODEL: predict})
+
+
+def test_negative_standard_errors_are_refused(effects_and_truth):
+    def predict(training, targets):
+        zero = np.zeros((len(targets), len(training.genes)))
+        return zero, zero - 1.0
+
+    with pytest.raises(HyperPerturbError, match="below zero"):
+        cross_validate(effects_and_truth[0], {MODEL: predict})
+
+
+def test_how_many_targets_were_seen(scored):
+    table = scored.table(MODEL)
+    for label, row in table.iterrows():
+        assert row["n_targets"] == len(label.split("_"))
+        assert 0 <= row["n_seen"] < row["n_targets"]

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
-from hyperperturb.evaluation.metrics import METRICS, Cases, squared_errors
+from hyperperturb.evaluation.energy import CellSample, energy_distance
+from hyperperturb.evaluation.metrics import METRICS, Cases, significant_genes, squared_errors
 
 P, R = 9, 14
 
@@ -22,6 +24,13 @@ def make_cases(seed: int = 0) -> Cases:
     own[5, [0, 1]] = True
     row = np.array([0, 1, 2, 4, 5, 7, 8])
     candidates[own] = -8.0
+    significant = rng.random((len(row), R)) < 0.4
+    significant[:, -1] = True
+    cells = CellSample(
+        columns=np.arange(R),
+        control=rng.normal(size=(30, R)),
+        perturbed={p: rng.normal(size=(20, R)) + candidates[p] for p in range(P)},
+    )
     return Cases(
         predicted=candidates[row] + rng.normal(size=(len(row), R)),
         measured=candidates[row],
@@ -30,6 +39,8 @@ def make_cases(seed: int = 0) -> Cases:
         candidates=candidates,
         candidate_own=own,
         row=row,
+        significant=significant & ~own[row],
+        cells=cells,
     )
 
 
@@ -109,8 +120,13 @@ def test_centroid_accuracy(cases):
 
 
 def test_the_truth_gets_the_best_of_everything(cases):
-    perfect = replace(cases, predicted=cases.measured)
+    order = np.argsort(-np.abs(np.where(cases.own, 0.0, cases.measured)), axis=1)
+    largest = np.zeros_like(cases.own)
+    np.put_along_axis(largest, order[:, :4], True, axis=1)
+    perfect = replace(cases, predicted=cases.measured, significant=largest)
     for metric in METRICS.values():
+        if metric.name == "energy_distance":
+            continue  # even the true mean leaves the spread of the cells
         want = {"error": 0.0}.get(metric.name, 1.0)
         assert metric.score(perfect) == pytest.approx(np.full(len(cases.row), want), abs=1e-12), metric.name
 
@@ -123,8 +139,8 @@ def test_a_targets_own_entry_counts_for_nothing(cases, name):
     if name in ("cosine_discrimination", "centroid_accuracy"):
         spoiled[:, column] = 1e3  # there all target genes are left out, for all
     assert score(name, replace(cases, predicted=spoiled)) == pytest.approx(score(name, cases), abs=1e-12)
-    spoiled[0, R - 1] += 5.0
-    if name not in ("cosine_discrimination", "centroid_accuracy"):
+    spoiled[0, R - 1] *= -100.0
+    if name not in ("cosine_discrimination", "centroid_accuracy", "significant_overlap"):
         assert score(name, replace(cases, predicted=spoiled))[0] != pytest.approx(score(name, cases)[0])
 
 
@@ -183,3 +199,84 @@ def test_every_metric_says_what_it_is():
         assert metric.best in ("high", "low")
         assert metric.definition.endswith(".")
         assert metric.label
+
+
+def test_overlap_counts_the_n_largest_changes(cases):
+    for q, got in enumerate(score("significant_overlap", cases)):
+        genes = kept(cases, q)
+        true = {r for r in genes if cases.significant[q, r]}
+        largest = sorted(genes, key=lambda r: -abs(cases.predicted[q, r]))[: len(true)]
+        assert got == pytest.approx(len(true & set(largest)) / len(true))
+
+
+def test_overlap_of_predictions_that_are_all_alike_is_chance(cases):
+    flat = score("significant_overlap", replace(cases, predicted=np.zeros_like(cases.predicted)))
+    for q, got in enumerate(flat):
+        assert got == pytest.approx(cases.significant[q].sum() / len(kept(cases, q)))
+
+
+def test_overlap_shares_the_places_left_among_ties():
+    """Three significant genes; one is predicted largest, four alike share the two places left."""
+    predicted = np.array([[5.0, 1.0, 1.0, 1.0, 1.0, 0.0]])
+    significant = np.array([[True, True, False, False, False, True]])
+    own = np.zeros((1, 6), dtype=bool)
+    case = Cases(predicted, predicted, predicted, own, predicted, own, np.array([0]), significant)
+    assert score("significant_overlap", case)[0] == pytest.approx((1 + 2 / 4) / 3)
+
+
+def test_sign_agreement(cases):
+    for q, got in enumerate(score("sign_agreement", cases)):
+        genes = [r for r in kept(cases, q) if cases.significant[q, r]]
+        right = sum(cases.predicted[q, r] * cases.measured[q, r] > 0 for r in genes)
+        assert got == pytest.approx(right / len(genes))
+    zero = replace(cases, predicted=np.zeros_like(cases.predicted))
+    assert score("sign_agreement", zero).tolist() == [0.5] * len(cases.row)
+
+
+@pytest.mark.parametrize("name", ["significant_overlap", "sign_agreement"])
+def test_without_a_significant_gene_there_is_no_score(cases, name):
+    none = cases.significant.copy()
+    none[2] = False
+    got = score(name, replace(cases, significant=none))
+    assert np.isnan(got).tolist() == [q == 2 for q in range(len(cases.row))]
+    assert np.isnan(score(name, replace(cases, significant=None))).all()
+
+
+def test_significant_genes_against_the_step_up_procedure():
+    """Benjamini & Hochberg 1995: the largest k with p(k) ≤ k/m · q, and all up to it."""
+    rng = np.random.default_rng(4)
+    effect, error = rng.normal(size=(5, 40)) * 3, rng.uniform(0.5, 2, size=(5, 40))
+    own = rng.random((5, 40)) < 0.1
+    error[0, :3] = np.nan
+    error[1, 0] = 0.0
+    got = significant_genes(effect, error, own)
+    assert got.any(axis=1).all()
+    for row in range(5):
+        tested = [r for r in range(40) if not own[row, r] and error[row, r] > 0]
+        p = {r: math.erfc(abs(effect[row, r] / error[row, r]) / math.sqrt(2)) for r in tested}
+        order = sorted(tested, key=p.__getitem__)
+        last = max((k for k, r in enumerate(order, 1) if p[r] < k / len(order) * 0.05), default=0)
+        assert set(np.flatnonzero(got[row])) == set(order[:last])
+
+
+def test_energy_distance_is_that_of_the_shifted_controls(cases):
+    for q, got in enumerate(score("energy_distance", cases)):
+        genes = kept(cases, q)
+        x = (cases.cells.control + cases.predicted[q])[:, genes]
+        y = cases.cells.perturbed[int(cases.row[q])][:, genes]
+        want = 2 * cdist(x, y).mean() - cdist(x, x).mean() - cdist(y, y).mean()
+        assert got == pytest.approx(want, abs=1e-9)
+        assert energy_distance(x, y) == pytest.approx(want, abs=1e-9)
+
+
+def test_the_true_shift_comes_nearer_than_none(cases):
+    near = score("energy_distance", replace(cases, predicted=cases.measured))
+    far = score("energy_distance", replace(cases, predicted=np.zeros_like(cases.predicted)))
+    assert (near < far).all()
+
+
+def test_energy_distance_needs_cells(cases):
+    assert np.isnan(score("energy_distance", replace(cases, cells=None))).all()
+    few = replace(cases.cells, perturbed={0: cases.cells.perturbed[0][:9], 1: cases.cells.perturbed[1]})
+    got = score("energy_distance", replace(cases, cells=few))
+    assert np.isfinite(got).tolist() == [row == 1 for row in cases.row]
