@@ -77,7 +77,9 @@ class Calibration(BaseModel):
     @property
     def sentence(self) -> str:
         """One plain sentence for people."""
-        helps = "helps" if self.gain_low > 0 else "does not clearly help"
+        helps = "does not clearly help"
+        if self.gain_low > 0 or self.gain_high < 0:
+            helps = "helps" if self.gain > 0 else "leaves the worse ones"
         return (
             f"Of the measured effects {self.coverage:.0%} lie inside the {self.level:.0%} intervals; predicted and "
             f"actual error of a perturbation have a rank correlation of {self.rank_correlation:.2f} "
