@@ -19,6 +19,7 @@ from typing import Any
 
 from hyperperturb.manifolds import safe
 from hyperperturb.manifolds._backend import dtype_of, narrow, prepare, wide
+from hyperperturb.manifolds._ball import excess_of
 from hyperperturb.manifolds._frechet import midpoint_of, prepare_sets
 from hyperperturb.manifolds._sets import of_sets
 from hyperperturb.manifolds.safe import sum_squares
@@ -424,9 +425,10 @@ def to_poincare(x: Array, *, c: Any) -> Array:
     """
     ops, x, c = prepare(x, c=c)
     space = x[..., 1:]
-    from hyperperturb.manifolds.poincare import projx as into_ball
-
-    return into_ball(space / (1.0 + ops.sqrt(c) * _time(ops, space, c)), c=c)
+    size2 = c * sum_squares(space)
+    # The point's radius in the ball follows from the same sum.
+    divisor = 1.0 + ops.sqrt(1.0 + size2)
+    return (1.0 / (divisor * excess_of(size2 / ops.square(divisor)))) * space
 
 
 def to_normal(x: Array, *, c: Any) -> Array:
