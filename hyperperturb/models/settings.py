@@ -61,6 +61,8 @@ class TrainingSettings(BaseModel):
 PRESETS: dict[str, TrainingSettings] = {
     "quick": TrainingSettings(epochs=10, max_genes=2000, max_cells=8000),
     "standard": TrainingSettings(),
-    "thorough": TrainingSettings(epochs=100, max_genes=12_000, max_cells=100_000, learning_rate=1e-3),
+    "thorough": TrainingSettings(
+        epochs=100, max_genes=12_000, max_cells=100_000, learning_rate=1e-3, jit_compile=True
+    ),
 }
 """``quick`` answers within a minute, ``standard`` is the default, ``thorough`` is for a lunch break."""
