@@ -13,7 +13,8 @@ and the Hill function :math:`H(a) = a^h / (1 + a^h)`,
 
 .. math:: y_g = M \\tanh\\Big(\\tfrac{1}{M} \\sum_r w_{rg} \\, (2 H(a_r) - 1)\\Big)
 
-so that y = 0 without a perturbation. It is solved by fixed-point iteration for all conditions at once.
+so that y = 0 without a perturbation. It is solved by fixed-point iteration for all conditions at once. Where genes
+interact, their terms of the sum get a factor of their own.
 """
 
 from __future__ import annotations
@@ -185,7 +186,13 @@ def _names(role: np.ndarray) -> tuple[str, ...]:
     return tuple(names)
 
 
-def steady_states(regulation: Regulation, left: np.ndarray, *, tolerance: float = 1e-9) -> np.ndarray:
+def steady_states(
+    regulation: Regulation,
+    left: np.ndarray,
+    *,
+    influence: np.ndarray | None = None,
+    tolerance: float = 1e-9,
+) -> np.ndarray:
     """Expression of every gene in the steady state of each condition.
 
     Parameters
@@ -194,6 +201,9 @@ def steady_states(regulation: Regulation, left: np.ndarray, *, tolerance: float 
         The network.
     left
         ``(conditions, N)``: fraction of each gene's own activity that the perturbation leaves, in (0, 1].
+    influence
+        ``(conditions, N)``: factor on what each gene's change of activity does to others; 1 (as with None) but for
+        genes that interact.
     tolerance
         Largest change of a log expression at which the iteration ends.
 
@@ -212,10 +222,11 @@ def steady_states(regulation: Regulation, left: np.ndarray, *, tolerance: float 
     """
     acting = np.flatnonzero(np.abs(regulation.weight).sum(axis=1) > 0)
     weight = regulation.weight[acting]
+    factor = 1.0 if influence is None else influence[:, acting]
     y = np.zeros_like(left)
     for _ in range(2000):
         activity = (left[:, acting] * np.exp(y[:, acting])) ** _HILL
-        drive = ((activity - 1.0) / (activity + 1.0)) @ weight  # 2 H(a) − 1
+        drive = (factor * ((activity - 1.0) / (activity + 1.0))) @ weight  # 2 H(a) − 1
         new = _SATURATION * np.tanh(drive / _SATURATION)
         change = np.abs(new - y).max()
         y = new

@@ -7,11 +7,14 @@ the noise-free effects come with the cells.
 Counts are negative binomial with a mean of library size times the cell's expression fractions; library sizes are
 log-normal; batches shift each gene a little. Regulators differ in activity from cell to cell, so that the genes they
 regulate vary together in the controls. Zeros come from the low depth alone.
+
+Pairs of genes may interact beyond what the network makes of their losses (epistasis,
+:mod:`hyperperturb.data.guide_library`); which do, how, and by how much comes with the truth.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +22,15 @@ import numpy as np
 import pandas as pd
 from scipy import sparse, stats
 
+from hyperperturb.data.guide_library import (
+    CONTROL,
+    Guide,
+    Kind,
+    activity_left,
+    draw_epistasis,
+    influence,
+    make_guides,
+)
 from hyperperturb.data.network import Network
 from hyperperturb.data.regulation import REGULATORS, Regulation, make_regulation, steady_states
 from hyperperturb.errors import HyperPerturbError
@@ -28,7 +40,6 @@ if TYPE_CHECKING:
 
     from hyperperturb.data.effects import Effects
 
-CONTROL = "non-targeting"
 _CONTROL_FRACTION = 0.12
 _MEDIAN_DEPTH = 2000.0
 _DEPTH_SPREAD = 0.35
@@ -51,6 +62,11 @@ class SimulatedScreen:
         The regulatory network, undirected weights and directed signs.
     true_effects
         Expected effects without noise of sampling (see :func:`simulate_screen`).
+    true_interactions
+        Of every combination, what epistasis does to its effect: the true effect minus that of the same screen without
+        epistasis; zeros where no pair of it interacts.
+    epistasis
+        The pairs that interact -> ``buffering``, ``synergy`` or ``suppression`` (by the second gene of the first).
     seed
         The seed it was made with.
     """
@@ -58,15 +74,9 @@ class SimulatedScreen:
     adata: AnnData
     network: Network
     true_effects: Effects
+    true_interactions: Effects
+    epistasis: dict[tuple[str, str], Kind]
     seed: int
-
-
-@dataclass(frozen=True)
-class _Guide:
-    name: str
-    label: str
-    efficiency: dict[int, float]  # position of the target gene -> fraction of its activity that is lost
-    share: float  # fraction of the perturbation's cells
 
 
 def simulate_screen(
@@ -76,8 +86,10 @@ def simulate_screen(
     n_regulators: int = 60,
     n_single: int = 80,
     n_double: int = 20,
+    n_triple: int = 0,
     n_cells: int = 12000,
     n_batches: int = 3,
+    epistasis: float = 0.0,
 ) -> SimulatedScreen:
     """Simulate a knock-down screen with known network and known effects.
 
@@ -93,11 +105,14 @@ def simulate_screen(
         The same seed gives the same screen.
     n_genes, n_regulators
         Measured genes, and how many of them are regulators.
-    n_single, n_double
-        Perturbations of one gene (most of the regulators first, then signalling and target genes) and of
-        two genes out of those.
+    n_single, n_double, n_triple
+        Perturbations of one gene (most of the regulators first, then signalling and target genes), of two
+        and of three genes out of those.
     n_cells, n_batches
         Cells in total (about 12 % controls) and batches.
+    epistasis
+        Fraction of the doubles whose genes interact (and of the further pairs that triples contain). The singles of a
+        seed are the same whatever the fraction.
 
     Returns
     -------
@@ -114,11 +129,15 @@ def simulate_screen(
     >>> screen.adata.shape, len(screen.true_effects.perturbations), screen.network.n_genes
     ((300, 80), 12, 80)
     """
-    _check(n_genes, n_regulators, n_single, n_double, n_cells, n_batches)
+    _check(n_genes, n_regulators, n_single, n_double, n_triple, n_cells, n_batches, epistasis)
     rng = np.random.default_rng(seed)
     regulation = make_regulation(rng, n_genes=n_genes, n_regulators=n_regulators)
-    guides = _make_guides(rng, regulation, n_single, n_double)
-    state = steady_states(regulation, _left(guides, n_genes))
+    # What was added to the simulation draws from its own source, so that a seed's demo stays what it was.
+    extra = np.random.default_rng([seed, 1])
+    guides = make_guides(rng, extra, regulation, n_single=n_single, n_double=n_double, n_triple=n_triple)
+    pairs = draw_epistasis(extra, regulation, guides, epistasis)
+    left = activity_left(guides, n_genes)
+    state = steady_states(regulation, left, influence=influence(guides, n_genes, pairs))
     base = rng.normal(0.0, 1.1, n_genes)
     # what a regulator does can only be seen if it is expressed at all
     base[regulation.role != "target"] = rng.normal(0.3, 0.6, int((regulation.role != "target").sum()))
@@ -130,14 +149,41 @@ def simulate_screen(
     adata.uns["simulation"] = {"seed": seed, "control": CONTROL}
     # gamma noise times log-normal noise of the regulators: the variances of independent factors multiply
     overall = (1.0 + dispersion) * np.exp(_response(regulation)[1]) - 1.0
-    effects = _true_effects(adata, regulation, guides, logits, overall, batch_shift, batch_depth)
-    return SimulatedScreen(adata=adata, network=regulation.network(), true_effects=effects, seed=seed)
+    noise = (overall, batch_shift, batch_depth)
+    effects = _true_effects(adata, regulation, guides, logits, *noise)
+    without = effects
+    if pairs:
+        alone = base + steady_states(regulation, left)
+        without = _true_effects(adata, regulation, guides, alone, *noise)
+    names = regulation.genes
+    epistatic = [{names[a], names[b]} for a, b in pairs]
+    labelled = list(zip(effects.perturbations, effects.targets, strict=True))
+    touched = np.array([any(pair <= set(targets) for pair in epistatic) for _, targets in labelled])
+    # The lookup table of the expected values has another grid without epistasis: exactly zero is set, not computed.
+    difference = np.where(touched[:, None], effects.effect - without.effect, np.float32(0))
+    several = [label for label, targets in labelled if len(targets) > 1]
+    interactions = replace(effects, effect=difference).select(several)
+    return SimulatedScreen(
+        adata=adata,
+        network=regulation.network(),
+        true_effects=effects,
+        true_interactions=interactions,
+        epistasis={(names[a], names[b]): kind for (a, b), kind in pairs.items()},
+        seed=seed,
+    )
 
 
 def _check(
-    n_genes: int, n_regulators: int, n_single: int, n_double: int, n_cells: int, n_batches: int
+    n_genes: int,
+    n_regulators: int,
+    n_single: int,
+    n_double: int,
+    n_triple: int,
+    n_cells: int,
+    n_batches: int,
+    epistasis: float,
 ) -> None:
-    n_label = n_single + n_double
+    n_label = n_single + n_double + n_triple
     for ok, sentence in (
         (n_regulators >= 6, f"A simulated screen needs at least 6 regulators, not {n_regulators}."),
         (
@@ -153,6 +199,11 @@ def _check(
             f"{n_single} genes cannot make {n_double} different pairs.",
         ),
         (
+            0 <= n_triple <= n_single * (n_single - 1) * (n_single - 2) // 6,
+            f"{n_single} genes cannot make {n_triple} different triples.",
+        ),
+        (0.0 <= epistasis <= 1.0, f"The fraction of interacting pairs must be 0 to 1, not {epistasis:g}."),
+        (
             n_cells >= 10 * (n_label + 1),
             f"{n_label} perturbations need at least {10 * (n_label + 1)} cells, not {n_cells}.",
         ),
@@ -160,49 +211,6 @@ def _check(
     ):
         if not ok:
             raise HyperPerturbError(sentence, hint="Change the sizes of the simulation.")
-
-
-def _make_guides(
-    rng: np.random.Generator, regulation: Regulation, n_single: int, n_double: int
-) -> list[_Guide]:
-    """The guides of every perturbation; the first entry stands for the controls."""
-    role, genes = regulation.role, regulation.genes
-    regulators = rng.permutation(np.flatnonzero(np.isin(role, REGULATORS)))
-    signal = rng.permutation(np.flatnonzero(role == "signalling"))
-    plain = rng.permutation(np.flatnonzero(role == "target"))
-    n_reg = min(regulators.size, max(1, round(0.7 * n_single)))
-    n_sig = min(signal.size, round(0.6 * (n_single - n_reg)))
-    others = np.concatenate([plain, regulators[n_reg:], signal[n_sig:]])
-    chosen = np.sort(np.concatenate([regulators[:n_reg], signal[:n_sig], others[: n_single - n_reg - n_sig]]))
-    efficiency = {int(g): rng.beta(12.0, 2.0, size=int(rng.integers(2, 4))) for g in chosen}
-
-    guides = [_Guide(CONTROL, CONTROL, {}, 1.0)]
-    for g, values in efficiency.items():
-        shares = rng.dirichlet(np.full(values.size, 20.0))
-        for k, (value, share) in enumerate(zip(values, shares, strict=True), start=1):
-            guides.append(_Guide(f"{genes[g]}-g{k}", genes[g], {g: float(value)}, float(share)))
-    # combinations are tried mostly among genes that do something
-    pool = chosen[np.isin(role[chosen], REGULATORS)]
-    if pool.size * (pool.size - 1) // 2 < n_double:
-        pool = chosen
-    pairs = np.array([(a, b) for i, a in enumerate(pool) for b in pool[i + 1 :]]).reshape(-1, 2)
-    for a, b in pairs[np.sort(rng.choice(len(pairs), size=n_double, replace=False))]:
-        label = f"{genes[a]}_{genes[b]}"
-        both = [(i, j) for i in range(efficiency[int(a)].size) for j in range(efficiency[int(b)].size)]
-        picked = rng.choice(len(both), size=2, replace=False)
-        shares = rng.dirichlet(np.full(2, 20.0))
-        for (i, j), share in zip([both[k] for k in picked], shares, strict=True):
-            lost = {int(a): float(efficiency[int(a)][i]), int(b): float(efficiency[int(b)][j])}
-            guides.append(_Guide(f"{genes[a]}-g{i + 1}+{genes[b]}-g{j + 1}", label, lost, float(share)))
-    return guides
-
-
-def _left(guides: list[_Guide], n_genes: int) -> np.ndarray:
-    left = np.ones((len(guides), n_genes))
-    for row, guide in enumerate(guides):
-        for g, lost in guide.efficiency.items():
-            left[row, g] = max(1.0 - lost, 0.01)
-    return left
 
 
 def _response(regulation: Regulation) -> tuple[np.ndarray, np.ndarray]:
@@ -217,7 +225,7 @@ def _response(regulation: Regulation) -> tuple[np.ndarray, np.ndarray]:
 def _draw_cells(
     rng: np.random.Generator,
     regulation: Regulation,
-    guides: list[_Guide],
+    guides: list[Guide],
     logits: np.ndarray,
     dispersion: np.ndarray,
     batch_shift: np.ndarray,
@@ -278,7 +286,7 @@ def _draw_cells(
 def _true_effects(
     adata: AnnData,
     regulation: Regulation,
-    guides: list[_Guide],
+    guides: list[Guide],
     logits: np.ndarray,
     dispersion: np.ndarray,
     batch_shift: np.ndarray,
@@ -362,12 +370,14 @@ def write_simulation(sim: SimulatedScreen, path_h5ad: Path | str) -> dict[str, P
         What :func:`simulate_screen` returned.
     path_h5ad
         ``OUT.h5ad``; beside it ``OUT.network.csv`` (source, target, weight, sign) and
-        ``OUT.true_effects.parquet`` are written. The folder is made if need be.
+        ``OUT.true_effects.parquet`` are written, and with epistasis ``OUT.true_interactions.parquet`` and
+        ``OUT.epistasis.csv`` (gene, other, kind). The folder is made if need be.
 
     Returns
     -------
     dict
-        ``{"screen": …, "network": …, "true_effects": …}``, the three paths.
+        ``{"screen": …, "network": …, "true_effects": …}``, the paths; with epistasis also ``"true_interactions"`` and
+        ``"epistasis"``.
     """
     from hyperperturb.files import atomic_path
 
@@ -383,6 +393,15 @@ def write_simulation(sim: SimulatedScreen, path_h5ad: Path | str) -> dict[str, P
         "true_effects": path.with_suffix(".true_effects.parquet"),
     }
     sim.true_effects.save(paths["true_effects"])
+    if sim.epistasis:
+        paths["true_interactions"] = path.with_suffix(".true_interactions.parquet")
+        paths["epistasis"] = path.with_suffix(".epistasis.csv")
+        sim.true_interactions.save(paths["true_interactions"])
+        table = pd.DataFrame(
+            [(a, b, kind) for (a, b), kind in sim.epistasis.items()], columns=["gene", "other", "kind"]
+        )
+        with atomic_path(paths["epistasis"]) as temporary:
+            table.to_csv(temporary, index=False)
     signs = sim.network.signs.tocoo()
     genes = np.array(sim.network.genes, dtype=object)
     table = pd.DataFrame({"source": genes[signs.row], "target": genes[signs.col]})

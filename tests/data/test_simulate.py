@@ -283,6 +283,8 @@ def test_written_name_must_be_h5ad(tmp_path):
         ({"n_genes": 20}, "need at least 36 genes"),
         ({"n_single": 200}, "must be 1 to 90"),
         ({"n_single": 2, "n_double": 2}, "2 genes cannot make 2 different pairs"),
+        ({"n_single": 2, "n_double": 1, "n_triple": 1}, "2 genes cannot make 1 different triples"),
+        ({"epistasis": 1.5}, "must be 0 to 1, not 1.5"),
         ({"n_cells": 50}, "15 perturbations need at least 160 cells, not 50"),
         ({"n_batches": 0}, "at least one batch"),
     ],
