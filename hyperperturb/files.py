@@ -14,6 +14,11 @@ from typing import Any
 
 from hyperperturb.errors import HyperPerturbError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
@@ -164,3 +169,58 @@ def read_json(path: str | Path) -> Any:
         raise HyperPerturbError(f"Cannot read '{path}': {error.strerror or error}.") from error
     except ValueError as error:  # json.JSONDecodeError and UnicodeDecodeError
         raise HyperPerturbError(f"The file '{path}' is not JSON ({error}).") from error
+
+
+class FolderLock:
+    """A folder that one process at a time may hold; the system lets go of it when the process ends, however it ends.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._held: int | None = None
+
+    def take(self) -> bool:
+        """Hold the folder; False when another process holds it. True also where the system cannot say."""
+        if fcntl is None or self._held is not None:
+            return True
+        opened = None
+        try:
+            opened = os.open(self.path, os.O_RDONLY)
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(opened)
+            return False
+        except OSError:  # some network file systems lock no folders
+            if opened is not None:
+                os.close(opened)
+            return True
+        self._held = opened
+        return True
+
+    def give_back(self) -> None:
+        """Let go of the folder."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+
+def file_size(n_bytes: float) -> str:
+    """Write a number of bytes the way a person says it, in powers of 1,000.
+
+    Examples
+    --------
+    >>> file_size(512), file_size(698_680_199), file_size(8_805_466_154)
+    ('512 bytes', '699 MB', '8.81 GB')
+    """
+    if n_bytes < 1000:
+        return f"{n_bytes:.0f} bytes"
+    for unit in ("kB", "MB", "GB", "TB"):
+        n_bytes /= 1000
+        if n_bytes < 999.5 or unit == "TB":
+            break
+    return f"{n_bytes:.{2 if n_bytes < 9.995 else 1 if n_bytes < 99.95 else 0}f} {unit}"

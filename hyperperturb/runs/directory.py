@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.files import atomic_path, read_json, write_json
+from hyperperturb.files import FolderLock, atomic_path, read_json, write_json
 from hyperperturb.runs.config import RunConfig
 from hyperperturb.runs.events import append_event, last_of_each_epoch, read_events
 from hyperperturb.runs.inputs import check_inputs, describe_inputs
-from hyperperturb.runs.process import FolderLock, is_alive, start_time
+from hyperperturb.runs.process import is_alive, start_time
 from hyperperturb.runs.resuming import check_resumable, clean_up
 from hyperperturb.runs.status import Pace, RunStatus, State
 from hyperperturb.runs.workspace import publish_unique, remove_folder, slug, staging_folder, visible_folders

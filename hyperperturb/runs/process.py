@@ -8,11 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 _STATE, _START = 0, 19  # fields 3 and 22 of /proc/PID/stat, counted after the name (proc(5))
 _GONE = ("Z", "X", "x")
 
@@ -85,44 +80,6 @@ def is_alive(pid: int, started: float | None = None) -> bool:
     except PermissionError:
         return True
     return True
-
-
-class FolderLock:
-    """A folder that one process at a time may hold; the system lets go of it when the process ends, however it ends.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._held: int | None = None
-
-    def take(self) -> bool:
-        """Hold the folder; False when another process holds it. True also where the system cannot say."""
-        if fcntl is None or self._held is not None:
-            return True
-        opened = None
-        try:
-            opened = os.open(self.path, os.O_RDONLY)
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(opened)
-            return False
-        except OSError:  # some network file systems lock no folders
-            if opened is not None:
-                os.close(opened)
-            return True
-        self._held = opened
-        return True
-
-    def give_back(self) -> None:
-        """Let go of the folder."""
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
 
 
 @contextlib.contextmanager

@@ -12,12 +12,11 @@ import pytest
 
 from hyperperturb.cli import main
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.files import write_json
+from hyperperturb.files import FolderLock, write_json
 from hyperperturb.runs.config import NetworkSource, RunConfig
 from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.inputs import InputFile
 from hyperperturb.runs.launcher import LocalLauncher
-from hyperperturb.runs.process import FolderLock
 from hyperperturb.runs.resuming import CHECKPOINTS, check_resumable, find_resumable
 from hyperperturb.runs.worker import execute
 
