@@ -60,13 +60,17 @@ class RateMeter:
     progress
         Where to report; None reports to nobody.
     total
-        Number of items in all.
+        Number of items in all; None when nobody knows.
     what
         Words before the counts, e.g. ``"Reading cells"``.
     unit
-        What is counted, in the plural.
+        What is counted, in the plural; empty when `words` says it.
     every
         Shortest time between two reports, in seconds; the last item is always reported.
+    begin
+        Items that were there before: they count as done, not as work of this time.
+    words
+        Writes a number of items, e.g. :func:`~hyperperturb.files.file_size`; by default with commas.
 
     Examples
     --------
@@ -78,10 +82,20 @@ class RateMeter:
     """
 
     def __init__(
-        self, progress: Progress | None, total: int, what: str, unit: str, *, every: float = 0.2
+        self,
+        progress: Progress | None,
+        total: int | None,
+        what: str,
+        unit: str,
+        *,
+        every: float = 0.2,
+        begin: int = 0,
+        words: Callable[[float], str] = "{:,.0f}".format,
     ) -> None:
         self.progress = progress or no_progress
-        self.total = max(int(total), 1)
+        self.total = None if total is None else max(int(total), 1)
+        self.begin = begin
+        self.words = words
         self.what = what
         self.unit = unit
         self.every = every
@@ -97,17 +111,18 @@ class RateMeter:
             Number of items finished so far.
         """
         now = time.monotonic()
-        if done < self.total and now - self.reported < self.every:
+        finished = self.total is not None and done >= self.total
+        if not finished and now - self.reported < self.every:
             return
         self.reported = now
-        fraction = min(done / self.total, 1.0)
-        message = f"{self.what}: {done:,} of {self.total:,} {self.unit}"
-        elapsed = now - self.started
-        if elapsed > 0.5 and done:
-            message += f", {done / elapsed:,.0f} a second"
-            if fraction < 1.0:
-                message += f", {time_left(elapsed * (1 - fraction) / fraction)} left"
-        self.progress(fraction, message)
+        of = "" if self.total is None else f" of {self.words(self.total)}"
+        message = f"{self.what}: {self.words(done)}{of} {self.unit}".rstrip()
+        elapsed, here = now - self.started, done - self.begin
+        if elapsed > 0.5 and here > 0:
+            message += f", {self.words(here / elapsed)} a second"
+            if self.total is not None and not finished:
+                message += f", {time_left(elapsed * (self.total - done) / here)} left"
+        self.progress(0.0 if self.total is None else min(done / self.total, 1.0), message)
 
 
 def time_left(seconds: float) -> str:
