@@ -8,7 +8,10 @@ kind        what it reads
 `string`    STRING ``protein.links`` (also ``.full`` and ``.detailed``) with ``protein.info``
 `regulons`  source, target and a sign or signed weight (CollecTRI, TRRUST)
 `terms`     pairs of gene and term (Gene Ontology annotation): genes that share terms are joined
-`gmt`       gene sets, one a line: name, description, genes
+`gmt`       gene sets, one a line: name, description, genes; also zipped (``.gmt.zip``)
+`gaf`       Gene Ontology annotation as published (GAF 2)
+`omnipath`  interactions with gene symbols, as OmniPath's web service gives them
+`saved`     a network that :func:`~hyperperturb.data.network_store.save_network` wrote (``.npz``)
 `auto`      whichever of these the first rows look like, see :func:`read_network`
 ==========  ===================================================================================================
 """
@@ -22,12 +25,14 @@ import numpy as np
 
 from hyperperturb.data.network import Network
 from hyperperturb.data.network_build import network_from_codes
+from hyperperturb.data.network_public import public_kind, read_gaf, read_omnipath, unzipped_gene_sets
+from hyperperturb.data.network_store import load_network
 from hyperperturb.data.network_string import is_string_file, read_string
 from hyperperturb.data.network_terms import network_from_terms
 from hyperperturb.data.text_table import TextTable, is_missing, is_number, numbers, open_table, read_text
 from hyperperturb.errors import HyperPerturbError
 
-NETWORK_KINDS = ("auto", "edges", "string", "regulons", "terms", "gmt")
+NETWORK_KINDS = ("auto", "edges", "string", "regulons", "terms", "gmt", "gaf", "omnipath", "saved")
 
 # headers are recognised by these names; ID1 and TF in capitals are genes
 _NAME = re.compile(
@@ -66,11 +71,12 @@ def read_network(
 ) -> Network:
     """Read a gene network from a file.
 
-    ``kind="auto"`` decides by the file's name and first rows, in this order: a name ending in ``.gmt``(``.gz``) is
-    gene sets; proteins named like ``9606.ENSP…`` are STRING; a second (or first) column of identifiers like
-    ``GO:0006412`` or ``R-HSA-166658``, or one headed ``go_id``, ``term``, ``pathway`` …, is gene–term pairs; a third
-    column of words like ``Activation`` or headed ``sign``, ``mor`` …, or numbers of which some are negative, is
-    regulons; everything else is an edge list.
+    ``kind="auto"`` decides by the file's name and first rows, in this order: a name ending in ``.npz`` is a saved
+    network, one ending in ``.gmt``(``.gz``, ``.zip``) is gene sets; GAF and OmniPath say so in their first line;
+    proteins named like ``9606.ENSP…`` are STRING; a second (or first) column of identifiers like ``GO:0006412`` or
+    ``R-HSA-166658``, or one headed ``go_id``, ``term``, ``pathway`` …, is gene–term pairs; a third column of words
+    like ``Activation`` or headed ``sign``, ``mor`` …, or numbers of which some are negative, is regulons;
+    everything else is an edge list.
 
     In an edge list with a header the weight is the column named ``weight``, ``score``, ``combined_score`` and the
     like; other columns are ignored and named in the provenance. Without a header it is the third column. An edge
@@ -115,10 +121,17 @@ def read_network(
         raise HyperPerturbError(
             f"There is no kind of network called '{kind}'.", hint=f"Use one of {', '.join(NETWORK_KINDS)}."
         )
+    if kind == "saved" or (kind == "auto" and path.suffix.lower() == ".npz"):
+        return load_network(path)
     name = name or _name(path)
+    public = public_kind(path) if kind == "auto" else kind
+    if public == "gaf":
+        return read_gaf(path, name=name, min_score=min_score)
+    if public == "omnipath":
+        return read_omnipath(path, name=name)
     if kind == "string" or (kind == "auto" and is_string_file(path)):
         return read_string(path, info=None if info is None else Path(info), name=name, min_score=min_score)
-    if kind == "gmt" or (kind == "auto" and re.search(r"\.gmt(\.gz)?$", path.name, re.IGNORECASE)):
+    if kind == "gmt" or (kind == "auto" and re.search(r"\.gmt(\.gz|\.zip)?$", path.name, re.IGNORECASE)):
         return _read_gmt(path, name=name, min_score=min_score)
     table = open_table(
         path, what={"terms": "table of terms", "regulons": "table of regulons"}.get(kind, "edge list")
@@ -133,7 +146,9 @@ def read_network(
 
 def _name(path: Path) -> str:
     return (
-        re.sub(r"\.(csv|tsv|txt|gmt|edges|edgelist|sif|tab|dat)$", "", re.sub(r"\.gz$", "", path.name))
+        re.sub(
+            r"\.(csv|tsv|txt|gmt|gaf|edges|edgelist|sif|tab|dat)$", "", re.sub(r"\.(gz|zip)$", "", path.name)
+        )
         or path.name
     )
 
@@ -319,7 +334,9 @@ def _read_terms(layout: _Layout, *, name: str, min_score: float | None) -> Netwo
 
 
 def _read_gmt(path: Path, *, name: str, min_score: float | None) -> Network:
-    text = read_text(path, what="file of gene sets").decode("utf-8", errors="replace")
+    zipped = path.suffix.lower() == ".zip"
+    data = unzipped_gene_sets(path) if zipped else read_text(path, what="file of gene sets")
+    text = data.decode("utf-8", errors="replace")
     genes: list[str] = []
     terms: list[str] = []
     n_empty = 0
