@@ -43,12 +43,13 @@ def one_line(error: str) -> str:
 def test_without_a_command_it_says_what_there_is(call):
     code, out, _ = call()
     assert code == 0
-    for command in ("simulate", "inspect", "effects", "train", "runs", "predict", "query", "app"):
+    for command in ("simulate", "inspect", "effects", "download", "train", "runs", "predict", "query", "app"):
         assert f"  {command} " in out
 
 
 @pytest.mark.parametrize(
-    "command", ["simulate", "inspect", "effects", "preprocess", "train", "runs", "predict", "query", "app"]
+    "command",
+    ["simulate", "inspect", "effects", "download", "preprocess", "train", "runs", "predict", "query", "app"],
 )
 def test_every_command_explains_itself_with_an_example(call, command):
     code, out, _ = call(command, "--help")

@@ -88,7 +88,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows in columns that are as wide as they need to be; numbers stand to the right."""
     text = [[_cell(value) for value in row] for row in rows]
     widths = [max([len(h), *(len(row[i]) for row in text)]) for i, h in enumerate(header)]
-    right = [all(isinstance(row[i], int | float) for row in rows) and bool(rows) for i in range(len(header))]
+    columns = [[row[i] for row in rows if row[i] is not None] for i in range(len(header))]
+    right = [bool(column) and all(isinstance(cell, int | float) for cell in column) for column in columns]
     for line in [list(header), *text]:
         cells = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)]
         print("  ".join(cells).rstrip())

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hyperperturb.data.screen import ScreenReport
+from hyperperturb.data.screen import ControlProposal, LabelCandidate, ScreenReport
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path, read_json, write_json
 from hyperperturb.progress import Progress, scaled
@@ -100,7 +100,13 @@ def get_dataset(ws: Workspace, name: str) -> Dataset:
 
 
 def register_dataset(
-    ws: Workspace, path: Path | str, *, title: str | None = None, mode: Mode = "knockout"
+    ws: Workspace,
+    path: Path | str,
+    *,
+    title: str | None = None,
+    mode: Mode = "knockout",
+    proposed: tuple[str, str] | None = None,
+    note: str = "",
 ) -> Dataset:
     """Make a dataset of a file that stays where it is.
 
@@ -114,6 +120,10 @@ def register_dataset(
         What a person calls it; the file's name when None.
     mode
         What was done to the genes; asked again when the controls of a screen are confirmed.
+    proposed
+        Label column and control label that are known from elsewhere: proposed first, where the file has them.
+    note
+        What stands under its title, such as whom to cite.
 
     Returns
     -------
@@ -129,7 +139,8 @@ def register_dataset(
     source = existing_file(path, what="screen or effects table")
     kind = file_kind(source.name)
     with staging_folder(ws.datasets_dir) as staged:
-        return _publish(ws, staged, source, kind=kind, title=title or file_stem(source.name), mode=mode)
+        title = title or file_stem(source.name)
+        return _publish(ws, staged, source, kind=kind, title=title, mode=mode, proposed=proposed, note=note)
 
 
 def add_upload(
@@ -329,6 +340,7 @@ def _publish(
     title: str,
     mode: Mode,
     name: str | None = None,
+    proposed: tuple[str, str] | None = None,
     **more: Any,
 ) -> Dataset:
     dataset = Dataset(title=title, kind=kind, source=source, mode=mode, **more)
@@ -339,6 +351,8 @@ def _publish(
         worst = next((r for r in report.repairs if r.severity == "error" and r.code not in _CHOOSABLE), None)
         if worst is not None:
             raise HyperPerturbError(f"'{title}' cannot be used: {worst.what}", hint=worst.mend)
+        if proposed is not None:
+            report = _proposing(report, *proposed)
         dataset = dataset.model_copy(update={"report": report})
     else:
         from hyperperturb.data.effects import read_effects
@@ -354,6 +368,24 @@ def _publish(
         return _required(publish_unique(staged, ws.datasets_dir, slug(title)))
     published = publish(staged, ws.datasets_dir, name)
     return _required(published or ws.datasets_dir / name)  # made by another process meanwhile
+
+
+def _proposing(report: ScreenReport, column: str, label: str) -> ScreenReport:
+    """The report with a choice that is known from elsewhere proposed first; unchanged where the file lacks it."""
+    found = report.proposal
+    n_control_cells = report.n_control_cells(column, label)
+    if n_control_cells == 0 or (found is not None and (found.column, found.label) == (column, label)):
+        return report
+    known = LabelCandidate(
+        column=column,
+        label=label,
+        n_control_cells=n_control_cells,
+        n_labels=len(report.label_columns[column]),
+        why="the catalogue of public data names it",
+    )
+    others = [c for c in (found.candidates if found else ()) if (c.column, c.label) != (column, label)]
+    proposal = ControlProposal(**known.model_dump(exclude={"n_labels"}), candidates=(known, *others))
+    return report.model_copy(update={"proposal": proposal})
 
 
 def _required(folder: Path) -> Dataset:

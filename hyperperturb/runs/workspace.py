@@ -48,6 +48,11 @@ class Workspace:
         return self.root / "data" / "networks"
 
     @property
+    def downloads_dir(self) -> Path:
+        """Folder with the files of the catalogue as they were published."""
+        return self.root / "data" / "raw"
+
+    @property
     def runs_dir(self) -> Path:
         """Folder with one folder a run."""
         return self.root / "models" / "saved"
