@@ -11,15 +11,17 @@ from app.ui.frame import go, guard, question
 from app.ui.routes import page
 from app.ui.state import current, select
 from app.ui.text import plain, plural, when
+from hyperperturb.runs import guarded
 from hyperperturb.runs.datasets import Dataset, add_upload, delete_dataset, register_dataset
 from hyperperturb.runs.workspace import Workspace
 
-TYPES = ["h5ad", "csv", "tsv", "gz", "parquet"]
+TYPES = ["h5ad", "h5", "loom", "mtx", "zip", "csv", "tsv", "gz", "parquet"]
 ADD_JOB = "add"
 
 
 def add(workspace: Workspace, *, first: bool) -> None:
     """The three ways to bring data."""
+    guarded.warm()
     job = f"{ADD_JOB}:{st.session_state.setdefault('tab_id', jobs.new_id())}"
     added = jobs.collect(job)
     if added is not None:
@@ -36,29 +38,46 @@ def add(workspace: Workspace, *, first: bool) -> None:
         uploaded = st.file_uploader(
             "Upload a file",
             type=TYPES,
+            accept_multiple_files=True,
             max_upload_size=500,
             key="upload",
-            help="A screen (.h5ad: cells by genes, raw counts, one label per cell) or a table of effects "
-            "(.csv, .tsv, .parquet: perturbations in rows, genes in columns). Up to 500 MB; register a larger "
-            "file by its path.",
+            help="A screen (.h5ad, zipped .zarr, .loom, 10x .h5, or matrix.mtx with barcodes and features: cells by "
+            "genes, raw counts, one label per cell) or a table of effects (.csv, .tsv, .parquet: perturbations in "
+            "rows, genes in columns). Choose the tables of a screen together with it: guide calls of cells, genes of "
+            "guides, symbols of Ensembl ids. Up to 500 MB a file; register a larger one by its path.",
         )
         with st.form("register", border=False, clear_on_submit=False):
             path = st.text_input(
                 "Or a path on the server",
                 key="server_path",
                 placeholder="/data/screens/my_screen.h5ad",
-                help="The file stays where it is and is read from there.",
+                help="The file or folder (.zarr, 10x) stays where it is and is read from there.",
+            )
+            tables = st.text_input(
+                "Tables that belong to it, if any",
+                key="server_tables",
+                placeholder="guide_calls.csv; guides.csv",
+                help="Paths, separated by semicolons: guide calls of cells, genes of guides, symbols of Ensembl ids. "
+                "Cell Ranger's are found beside its matrix.",
             )
             submitted = st.form_submit_button("Register file")
-        if uploaded is not None and st.session_state.get("uploaded") != uploaded.file_id:
-            st.session_state["uploaded"] = uploaded.file_id
-            content, name = uploaded.getvalue(), uploaded.name
+        chosen = [file.file_id for file in uploaded]
+        if chosen and st.session_state.get("uploaded") != chosen:
+            st.session_state["uploaded"] = chosen
+            (first_file, name), *beside = [(io.BytesIO(file.getvalue()), file.name) for file in uploaded]
             jobs.start(
-                job, f"Reading {plain(name)}", lambda _: add_upload(workspace, io.BytesIO(content), name)
+                job,
+                f"Reading {plain(name)}",
+                lambda _: add_upload(workspace, first_file, name, beside=beside),
             )
             st.rerun()
         if submitted and path.strip():
-            jobs.start(job, f"Reading {plain(path)}", lambda _: register_dataset(workspace, path.strip()))
+            named = [table.strip() for table in tables.split(";") if table.strip()]
+            jobs.start(
+                job,
+                f"Reading {plain(path)}",
+                lambda _: register_dataset(workspace, path.strip(), tables=named),
+            )
             st.rerun()
         if submitted and not path.strip():
             st.info("Write the path of a file on the server first.")
@@ -147,9 +166,9 @@ with guard():
             st.markdown(
                 "No data yet. The demo is a simulated screen whose true network and true effects are known: the "
                 "quickest way to see everything work.\n\n"
-                "Of your own, bring an AnnData file (`.h5ad`) with raw counts and a column of labels that says which "
-                "gene was perturbed in each cell, or a table of effects (`.csv`, `.parquet`) with perturbations in "
-                "rows and genes in columns."
+                "Of your own, bring a screen (AnnData `.h5ad` or `.zarr`, `.loom`, 10x) with raw counts and labels or "
+                "guide calls that say which gene was perturbed in each cell, or a table of effects (`.csv`, "
+                "`.parquet`) with perturbations in rows and genes in columns."
             )
         with form:
             add(now.workspace, first=True)

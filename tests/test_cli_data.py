@@ -284,7 +284,7 @@ def test_a_file_that_is_not_there(call, tmp_path):
         assert "no " in one_line(err)
     code, _, err = call("inspect", tmp_path)
     assert code == 1
-    assert "is a folder" in one_line(err)
+    assert "is not a screen: neither zarr nor" in one_line(err)
 
 
 def test_what_only_needs_a_word_is_used_with_that_word(call, tmp_path):

@@ -16,14 +16,14 @@ from app.ui import jobs
 from app.ui.frame import facts, section
 from app.ui.state import Current
 from app.ui.text import count, number, plain
-from hyperperturb.data.screen import Screen, open_screen
+from hyperperturb.data.screen import open_screen
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress
-from hyperperturb.runs.config import existing_file
+from hyperperturb.runs.config import existing_screen
+from hyperperturb.runs.guarded import guarded
+from hyperperturb.runs.incoming import file_suffix
 
 if TYPE_CHECKING:
-    from anndata import AnnData
-
     from hyperperturb.models.inference import HyperPerturbInference
 
 GOALS = {"explain": "Which perturbation explains them?", "revert": "Which would bring them back to control?"}
@@ -54,7 +54,7 @@ def show(now: Current, inference: HyperPerturbInference) -> None:
         source = st.radio(
             "Cells",
             sources,
-            format_func={"label": "Of this screen, by label", "upload": "From a file (.h5ad)"}.get,
+            format_func={"label": "Of this screen, by label", "upload": "From a file"}.get,
             key="cells_source",
         )
         goal = st.radio("Question", list(GOALS), format_func=GOALS.get, key="cells_goal")
@@ -71,7 +71,7 @@ def show(now: Current, inference: HyperPerturbInference) -> None:
         else:
             uploaded = st.file_uploader(
                 "Upload cells",
-                type=["h5ad"],
+                type=["h5ad", "h5", "loom", "zip"],
                 key="cells_upload",
                 max_upload_size=500,
                 help=f"Counts or log-normalised values with gene names; the first {count(MOST_CELLS)} cells are used.",
@@ -155,7 +155,7 @@ def ask_label(inference: HyperPerturbInference, label: str, goal: str, progress:
 
     config = inference.config
     progress(0.05, "opening the screen")
-    with open_screen(existing_file(config.screen, what="screen"), layer=config.layer) as screen:
+    with open_screen(existing_screen(config.screen), layer=config.layer, tables=config.tables) as screen:
         found = np.flatnonzero(np.asarray(screen.labels(config.column)) == label)
         if len(found) == 0:
             raise HyperPerturbError(
@@ -177,16 +177,21 @@ def ask_upload(
     """Rank perturbations for the cells of an uploaded file."""
     progress(0.05, "reading the file")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "cells.h5ad"
+        path, taken = Path(folder) / f"cells{file_suffix(name)}", Path(folder) / "taken.h5ad"
         path.write_bytes(content)
         try:
-            with open_screen(path) as screen:
-                total = screen.n_cells
-                some = _take(screen, _draw(np.arange(total)), progress)
-            expression = inference.align(some)
+            read = guarded(
+                "cells", about=path, progress=progress, path=str(path), target=str(taken), most=MOST_CELLS
+            )
+            total = read["n_cells"]
+            with open_screen(taken) as screen:
+                names = screen.cell_names()
+            expression = inference.align(taken)
         except HyperPerturbError as error:
-            raise HyperPerturbError(str(error).replace(str(path), name).replace(path.name, name)) from error
-    names = np.asarray(some.obs_names).astype(str)
+            sentence = str(error)
+            for inner in (path, taken):
+                sentence = sentence.replace(str(inner), name).replace(inner.name, name)
+            raise HyperPerturbError(sentence) from error
     title = _title(goal, f"the cells of {plain(name)}")
     return _ask(inference, expression, names, total, title, Path(name).stem, goal, progress)
 
@@ -200,23 +205,6 @@ def _draw(rows: np.ndarray) -> np.ndarray:
     if len(rows) <= MOST_CELLS:
         return rows
     return rows[np.linspace(0, len(rows) - 1, MOST_CELLS).astype(int)]
-
-
-def _take(screen: Screen, rows: np.ndarray, progress: Progress) -> AnnData:
-    """Some cells of a screen as AnnData, read block by block."""
-    import scipy.sparse as sp
-    from anndata import AnnData
-
-    parts = []
-    for where, block in screen.blocks():
-        wanted = rows[(rows >= where.start) & (rows < where.stop)] - where.start
-        if len(wanted):
-            parts.append(block[wanted])
-        progress(0.1 + 0.7 * where.stop / max(screen.n_cells, 1), "collecting the cells")
-    names = np.asarray(screen.cell_names())[rows].astype(str)
-    return AnnData(
-        sp.vstack(parts).tocsr(), obs=pd.DataFrame(index=names), var=pd.DataFrame(index=list(screen.genes))
-    )
 
 
 def _ask(

@@ -26,6 +26,15 @@ Control = Annotated[
 Layer = Annotated[
     str | None, typer.Option("--layer", help="Layer with the counts.", show_default="X, or where counts are")
 ]
+Tables = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--table",
+        help="A table that belongs to the screen (guide calls of cells, genes of guides, symbols of Ensembl ids); "
+        "repeatable.",
+        show_default="Cell Ranger's, beside the file",
+    ),
+]
 OutputDir = Annotated[
     Path | None,
     typer.Option(

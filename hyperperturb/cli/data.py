@@ -13,6 +13,7 @@ from hyperperturb.cli.console import (
     Debug,
     Json,
     Layer,
+    Tables,
     json_only,
     print_json,
     print_table,
@@ -72,8 +73,11 @@ def simulate(
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A screen (.h5ad) or a table of effects.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A screen of any format or a table of effects.")
+    ],
     layer: Layer = None,
+    table: Tables = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -81,18 +85,17 @@ def inspect(
 
     The exit code is 1 when something must be mended before effects can be computed.
     """
-    from hyperperturb.runs.config import existing_file
-    from hyperperturb.runs.incoming import file_kind
+    from hyperperturb.runs.incoming import existing_data
 
-    path = existing_file(file, what="screen or effects table")
+    path, kind = existing_data(file)
     with json_only(as_json):
-        if file_kind(path.name) == "effects":
+        if kind == "effects":
             summary = _effects_summary(path)
             report = None
         else:
             from hyperperturb.data.screen import inspect_screen
 
-            report = inspect_screen(path, layer=layer)
+            report = inspect_screen(path, layer=layer, tables=table or ())
     if report is None:
         if as_json:
             print_json(summary)
@@ -127,7 +130,7 @@ def _effects_summary(path: Path) -> dict[str, Any]:
 
 def _print_report(report: Any) -> None:
     where = f"layer '{report.layer}'" if report.layer else "X"
-    print(f"{report.path}")
+    print(f"{report.path} ({report.format})")
     print(
         f"  {report.n_cells:,} cells x {report.n_genes:,} genes, {report.values} in {where} ({report.storage})"
     )
@@ -156,13 +159,14 @@ def _print_report(report: Any) -> None:
 
 
 def effects(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The screen (.h5ad).")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The screen, of any format.")],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="Where to write: .parquet (everything), .csv or .csv.gz.")
     ],
     column: Column = None,
     control: Control = None,
     layer: Layer = None,
+    table: Tables = None,
     mode: Annotated[str, typer.Option(help="knockout, knockdown or activation.")] = "knockout",
     as_json: Json = False,
     debug: Debug = False,
@@ -172,29 +176,35 @@ def effects(
     An effect is the difference of means of log1p(CP10k) between the perturbed and the control cells, in
     natural-log units. A .parquet file keeps standard errors and numbers of cells too.
     """
-    from hyperperturb.runs.config import existing_file
+    from hyperperturb.runs.config import existing_screen
 
-    path = existing_file(file, what="screen")
+    path = existing_screen(file)
     check_table_path(out)
     check_mode(mode)
     with json_only(as_json), show_progress() as progress:
         from hyperperturb.data.effects import compute_effects
         from hyperperturb.data.screen import inspect_screen
 
-        report = inspect_screen(path, layer=layer)
+        report = inspect_screen(path, layer=layer, tables=table or ())
         column, control = choose_controls(report, column, control)
-        table = compute_effects(
-            path, column=column, control=control, layer=report.layer, mode=mode, progress=progress
+        found = compute_effects(
+            path,
+            column=column,
+            control=control,
+            layer=report.layer,
+            tables=table or (),
+            mode=mode,
+            progress=progress,
         )
-        table.save(out)
+        found.save(out)
     summary = {
         "out": str(out),
         "column": column,
         "control": control,
-        "n_perturbations": len(table.perturbations),
-        "n_response_genes": len(table.genes),
-        "n_control_cells": int(table.n_control_cells),
-        "cells": {label: int(n) for label, n in zip(table.perturbations, table.n_cells, strict=True)},
+        "n_perturbations": len(found.perturbations),
+        "n_response_genes": len(found.genes),
+        "n_control_cells": int(found.n_control_cells),
+        "cells": {label: int(n) for label, n in zip(found.perturbations, found.n_cells, strict=True)},
     }
     if as_json:
         print_json(summary)
@@ -218,7 +228,7 @@ def check_mode(mode: str) -> None:
 
 
 def preprocess(
-    file: Annotated[Path, typer.Argument(metavar="IN.h5ad", help="The screen.")],
+    file: Annotated[Path, typer.Argument(metavar="IN", help="The screen, of any format.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.h5ad", help="Where to write the processed screen.")],
     max_cells: Annotated[
         int, typer.Option("--max_cells", "--max-cells", min=1, help="Most cells to keep, drawn at random.")
@@ -226,14 +236,15 @@ def preprocess(
     column: Column = None,
     control: Control = None,
     layer: Layer = None,
+    table: Tables = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawing.")] = 0,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Filter, normalise, take logarithms, choose variable genes, and add PCA and neighbours."""
-    from hyperperturb.runs.config import existing_file
+    from hyperperturb.runs.config import existing_screen
 
-    path = existing_file(file, what="screen")
+    path = existing_screen(file)
     if out.suffix.lower() != ".h5ad":
         raise HyperPerturbError(f"'{out}' is not the name of a screen.", hint="End it in .h5ad.")
     with json_only(as_json), show_progress() as progress:
@@ -246,6 +257,7 @@ def preprocess(
             column=column,
             control=control,
             layer=layer,
+            tables=table or (),
             seed=seed,
             progress=progress,
         )

@@ -18,6 +18,7 @@ from hyperperturb.cli.console import (
     Json,
     Layer,
     OutputDir,
+    Tables,
     json_only,
     note,
     print_json,
@@ -45,7 +46,11 @@ def train(
     rna_path: Annotated[
         Path | None,
         typer.Option(
-            "--rna_path", "--rna-path", metavar="FILE", help="The screen (.h5ad).", show_default=False
+            "--rna_path",
+            "--rna-path",
+            metavar="FILE",
+            help="The screen, of any format.",
+            show_default=False,
         ),
     ] = None,
     effects: Annotated[
@@ -88,6 +93,7 @@ def train(
     column: Column = None,
     control: Control = None,
     layer: Layer = None,
+    table: Tables = None,
     mode: Annotated[str, typer.Option(help="knockout, knockdown or activation.")] = "knockout",
     exclude: Annotated[
         list[str] | None,
@@ -203,7 +209,12 @@ def train(
 
     check_mode(mode)
     _refuse_idle(
-        {"--column": column, "--control": control, "--layer": layer},
+        {
+            "--column": column,
+            "--control": control,
+            "--layer": layer,
+            "--table": " ".join(map(str, table or ())) or None,
+        },
         rna_path is not None,
         "belongs to a screen: give it with --rna_path",
     )
@@ -236,6 +247,7 @@ def train(
             networks=tuple(_network(NetworkSource, path, network_info) for path in network or ()),
             coexpression=coexpression and rna_path is not None,
             exclude=tuple(exclude or ()),
+            tables=tuple(table or ()),
             mode=mode,
             settings=settings,
             title=title or (rna_path or effects or Path()).name,
@@ -359,10 +371,10 @@ def with_controls(config: Any, column: str | None, control: str | None, layer: s
     hyperperturb.runs.config.RunConfig
     """
     from hyperperturb.data.screen import inspect_screen
-    from hyperperturb.runs.config import existing_file
+    from hyperperturb.runs.config import existing_screen
 
-    screen = existing_file(config.screen, what="screen")
-    report = inspect_screen(screen, layer=layer)
+    screen = existing_screen(config.screen)
+    report = inspect_screen(screen, layer=layer, tables=config.tables)
     column, control = choose_controls(report, column, control)
     note(f"Controls: '{control}' in column '{column}', {report.n_control_cells(column, control):,} cells")
     known = report.label_columns.get(column, {})

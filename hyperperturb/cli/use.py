@@ -181,7 +181,9 @@ def _predict_list(run: str, targets: Path, csv: Path, output_dir: Path | None, a
 
 def query(
     run: Run,
-    cells: Annotated[Path, typer.Argument(metavar="CELLS.h5ad", help="The cells to ask about.")],
+    cells: Annotated[
+        Path, typer.Argument(metavar="CELLS", help="The cells to ask about: a screen of any format.")
+    ],
     k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many perturbations a cell.")] = 5,
     goal: Annotated[
         str,
@@ -196,9 +198,9 @@ def query(
 
     One row a cell and rank: cell, rank, perturbation, score (a probability), and the predicted strength.
     """
-    from hyperperturb.runs.config import existing_file
+    from hyperperturb.runs.config import existing_screen
 
-    path = existing_file(cells, what="cells")
+    path = existing_screen(cells)
     if goal not in ("explain", "revert"):
         raise HyperPerturbError(f"'{goal}' is not a goal.", hint="Choose explain or revert.")
     if csv is not None:
@@ -247,12 +249,11 @@ def _answer(inference: Any, adata: Any, k: int, goal: str, progress: Any) -> Any
 
 
 def _read_cells(path: Path) -> Any:
-    import anndata
+    import numpy as np
 
     from hyperperturb.data.screen import open_screen
 
-    with open_screen(path):  # says in a sentence what is wrong with a file that is not a screen
-        pass
-    adata = anndata.read_h5ad(path)
+    with open_screen(path) as screen:
+        adata = screen.take(np.arange(screen.n_cells))
     adata.obs_names_make_unique()
     return adata

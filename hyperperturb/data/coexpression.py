@@ -32,6 +32,7 @@ def coexpression_network(
     column: str,
     control: str,
     layer: str | None = None,
+    tables: Sequence[str | Path] = (),
     genes: Sequence[str] | None = None,
     max_cells: int = 5000,
     neighbours: int = 10,
@@ -48,11 +49,11 @@ def coexpression_network(
     Parameters
     ----------
     source
-        An ``.h5ad`` file, an AnnData, or an open screen.
+        A file or folder of any format, an AnnData, or an open screen.
     column, control
         The ``obs`` column of labels, and the control label in it.
-    layer
-        As in :func:`~hyperperturb.data.screen.open_screen`; must be None for an open screen.
+    layer, tables
+        As in :func:`~hyperperturb.data.screen.open_screen`; an open screen has its own.
     genes
         Genes to look at; default: all measured ones. Genes found in fewer than 1 % of the control cells are left
         out.
@@ -84,7 +85,7 @@ def coexpression_network(
             raise HyperPerturbError("A layer cannot be chosen for a screen that is already open.")
         values, names, n_control = _control_values(source, column, control, genes, max_cells, seed, progress)
     else:
-        with open_screen(source, layer=layer) as screen:
+        with open_screen(source, layer=layer, tables=tables) as screen:
             values, names, n_control = _control_values(
                 screen, column, control, genes, max_cells, seed, progress
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -158,7 +158,10 @@ def column_rank(column: str) -> int:
 
 
 def propose_control(
-    label_columns: Mapping[str, Mapping[str, int]], flags: Mapping[str, Mapping[str, Labels]] | None = None
+    label_columns: Mapping[str, Mapping[str, int]],
+    flags: Mapping[str, Mapping[str, Labels]] | None = None,
+    *,
+    first: Sequence[str] = (),
 ) -> ControlProposal | None:
     """Propose the control column and label.
 
@@ -169,6 +172,8 @@ def propose_control(
     flags
         For each 0/1 control column, the columns it may be read against: flag column → ``{"flag": its labels,
         column: labels…}``. Used where no label of a known column is a known spelling.
+    first
+        Columns that come before all others, in this order: what a person gave beside the file.
 
     Returns
     -------
@@ -180,7 +185,9 @@ def propose_control(
     >>> propose_control({"condition": {"ctrl": 90, "A+ctrl": 40}}).label
     'ctrl'
     """
+    given = [column for column in first if column in label_columns]
     known = sorted((c for c in label_columns if column_rank(c) < len(COLUMN_ORDER)), key=column_rank)
+    known = [*given, *(column for column in known if column not in given)]
     other = [c for c in label_columns if c not in known]
     found = [candidate for column in known for candidate in candidates_in(column, label_columns[column])]
     found += _flag_candidates(known, label_columns, flags or {})

@@ -246,6 +246,7 @@ def compute_effects(
     column: str,
     control: str,
     layer: str | None = None,
+    tables: Sequence[str | Path] = (),
     mode: Mode = "knockout",
     progress: Progress | None = None,
 ) -> Effects:
@@ -258,13 +259,13 @@ def compute_effects(
     Parameters
     ----------
     source
-        An ``.h5ad`` file, an AnnData, or an open screen.
+        A file or folder of any format, an AnnData, or an open screen.
     column
         The ``obs`` column of labels.
     control
         The control label, or the stem of numbered control guides (``NTC`` for ``NTC_1``, ``NTC_2``).
-    layer
-        As in :func:`~hyperperturb.data.screen.open_screen`; must be None for an open screen.
+    layer, tables
+        As in :func:`~hyperperturb.data.screen.open_screen`; an open screen has its own.
     mode
         What the perturbations do to their targets.
     progress
@@ -284,7 +285,7 @@ def compute_effects(
         if layer is not None and layer != (source.layer or "X"):
             raise HyperPerturbError(f"The open screen reads {source.where}, not '{layer}'.")
         return _compute(source, column, control, mode, progress)
-    with open_screen(source, layer=layer) as screen:
+    with open_screen(source, layer=layer, tables=tables) as screen:
         return _compute(screen, column, control, mode, progress)
 
 

@@ -7,14 +7,18 @@ categoricals whose categories stand in ``obs/__categories`` (anndata 0.7).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import h5py
 import numpy as np
 
-from hyperperturb.data.h5ad import encoding, text
+from hyperperturb.data.h5ad import encoding, is_group, text
 from hyperperturb.errors import HyperPerturbError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["categorical", "string", "boolean", "integer", "float", "other"]
 
@@ -65,6 +69,8 @@ class Frame(Protocol):
     def labels(self, column: str) -> Labels: ...
 
     def index(self) -> np.ndarray: ...
+
+    def take(self, rows: np.ndarray) -> pd.DataFrame: ...
 
 
 def factorise(values: Any, start: dict[str, int] | None = None) -> tuple[np.ndarray, dict[str, int]]:
@@ -135,17 +141,22 @@ def from_categories(codes: np.ndarray, categories: Any) -> Labels:
 
 
 class H5Frame:
-    """``obs`` or ``var`` kept as a group (anndata ≥ 0.7).
+    """``obs`` or ``var`` kept as a group of columns (anndata ≥ 0.7, loom).
 
     Parameters
     ----------
     group
-        The HDF5 group.
+        The HDF5 or zarr group.
+    index, rows
+        For groups that are not anndata's: the column of row names (None numbers the rows), the number of rows.
     """
 
-    def __init__(self, group: h5py.Group) -> None:
+    def __init__(self, group: Any, *, index: str | None = None, rows: int | None = None) -> None:
         self.group = group
+        self.rows = rows
         name = text(group.attrs.get("_index", "")) or ("_index" if "_index" in group else "index")
+        if rows is not None:
+            name = index or ""
         self.index_name = name
         order = [text(column) for column in np.atleast_1d(group.attrs.get("column-order", []))]
         names = order or [key for key in group if not key.startswith("__")]
@@ -154,7 +165,7 @@ class H5Frame:
     def kind(self, column: str) -> Kind:
         """Say what a column holds."""
         node = self.group[column]
-        if isinstance(node, h5py.Group):
+        if is_group(node):
             parts = {
                 "categorical": "categorical",
                 "nullable-boolean": "boolean",
@@ -168,15 +179,17 @@ class H5Frame:
 
     def n_rows(self, column: str | None = None) -> int:
         """Count the rows a column declares (the row names for None), without reading it."""
+        if not (column or self.index_name):
+            return self.rows or 0
         node = self.group[column or self.index_name]
-        if isinstance(node, h5py.Group):
+        if is_group(node):
             node = node["codes"] if "codes" in node else node["values"]
         return int(node.shape[0])
 
     def labels(self, column: str) -> Labels:
         """Read one column as labels."""
         node = self.group[column]
-        if isinstance(node, h5py.Group):
+        if is_group(node):
             if "codes" in node:
                 return from_categories(node["codes"][:], _all_text(node["categories"]))
             labels = _factorise_dataset(node["values"])
@@ -192,10 +205,21 @@ class H5Frame:
 
     def index(self) -> np.ndarray:
         """Read the row names, objects of type str."""
-        node = self.group[self.index_name]
-        if isinstance(node, h5py.Group):
-            node = node["values"]
-        return _all_text(node)
+        if not self.index_name:
+            return np.array([str(row) for row in range(self.rows or 0)], dtype=object)
+        return _all_text(self.group[self.index_name])
+
+    def take(self, rows: np.ndarray) -> pd.DataFrame:
+        """Read some rows with all columns."""
+        import pandas as pd
+
+        if encoding(self.group) == "dataframe" and "__categories" not in self.group:
+            from anndata.io import read_elem
+
+            frame = read_elem(self.group)
+            if isinstance(frame, pd.DataFrame):
+                return frame.iloc[rows].copy()
+        return _as_categories(self, rows)
 
 
 class H5CompoundFrame:
@@ -247,6 +271,10 @@ class H5CompoundFrame:
         """Read the row names, objects of type str."""
         return np.array([_name(value) for value in self.dataset[self.index_name].tolist()], dtype=object)
 
+    def take(self, rows: np.ndarray) -> pd.DataFrame:
+        """Read some rows with all columns."""
+        return _as_categories(self, rows)
+
 
 class PandasFrame:
     """``obs`` or ``var`` of an AnnData in memory.
@@ -293,9 +321,108 @@ class PandasFrame:
         """Read the row names, objects of type str."""
         return np.array([_name(value) for value in self.frame.index.tolist()], dtype=object)
 
+    def take(self, rows: np.ndarray) -> pd.DataFrame:
+        """Give some rows with all columns."""
+        return self.frame.iloc[rows].copy()
 
-def open_frame(parent: h5py.Group, name: str) -> Frame | None:
-    """Open ``obs`` or ``var`` of an open file, whichever way it is kept.
+
+class MemoryFrame:
+    """A table of names and columns of text, as small text files give them.
+
+    Parameters
+    ----------
+    names
+        Row names, objects of type str.
+    columns
+        Column → labels, or text (``""`` where there is none).
+    """
+
+    def __init__(self, names: np.ndarray, columns: Mapping[str, np.ndarray | Labels]) -> None:
+        self.names = names
+        self.values = dict(columns)
+        self.columns = tuple(self.values)
+
+    def kind(self, column: str) -> Kind:
+        """Say what a column holds."""
+        return "string" if column in self.values else "other"
+
+    def n_rows(self, column: str | None = None) -> int:
+        """Count the rows."""
+        return len(self.names)
+
+    def labels(self, column: str) -> Labels:
+        """Give one column as labels."""
+        values = self.values[column]
+        if isinstance(values, Labels):
+            return values
+        codes, known = factorise(values)
+        return Labels(codes, tuple(known))
+
+    def index(self) -> np.ndarray:
+        """Give the row names."""
+        return self.names
+
+    def take(self, rows: np.ndarray) -> pd.DataFrame:
+        """Give some rows with all columns."""
+        return _as_categories(self, rows)
+
+
+class WiderFrame:
+    """A table with further columns, which hide columns of the same name.
+
+    Parameters
+    ----------
+    frame
+        The table.
+    more
+        Further columns of as many rows.
+    """
+
+    def __init__(self, frame: Frame, more: MemoryFrame) -> None:
+        self.frame, self.more = frame, more
+        self.columns = (*more.columns, *(column for column in frame.columns if column not in more.columns))
+
+    def _of(self, column: str | None) -> Frame:
+        return self.more if column in self.more.columns else self.frame
+
+    def kind(self, column: str) -> Kind:
+        """Say what a column holds."""
+        return self._of(column).kind(column)
+
+    def n_rows(self, column: str | None = None) -> int:
+        """Count the rows."""
+        return self._of(column).n_rows(column)
+
+    def labels(self, column: str) -> Labels:
+        """Read one column as labels."""
+        return self._of(column).labels(column)
+
+    def index(self) -> np.ndarray:
+        """Read the row names."""
+        return self.frame.index()
+
+    def take(self, rows: np.ndarray) -> pd.DataFrame:
+        """Read some rows with all columns."""
+        out = self.frame.take(rows)
+        more = self.more.take(rows)
+        for column in self.more.columns:
+            out[column] = more[column].to_numpy()
+        return out
+
+
+def _as_categories(frame: Frame, rows: np.ndarray) -> pd.DataFrame:
+    import pandas as pd
+
+    out = {
+        column: pd.Categorical(frame.labels(column).values()[rows])
+        for column in frame.columns
+        if frame.kind(column) != "other"
+    }
+    return pd.DataFrame(out, index=pd.Index(frame.index()[rows]))
+
+
+def open_frame(parent: Any, name: str) -> Frame | None:
+    """Open ``obs`` or ``var`` of an open file or store, whichever way it is kept.
 
     Parameters
     ----------
@@ -310,7 +437,7 @@ def open_frame(parent: h5py.Group, name: str) -> Frame | None:
         None when there is no such table.
     """
     node = parent.get(name)
-    if isinstance(node, h5py.Group):
+    if node is not None and is_group(node):
         return H5Frame(node)
     if isinstance(node, h5py.Dataset) and node.dtype.names:
         uns = parent.file.get("uns")
@@ -349,8 +476,38 @@ def _name(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _all_text(node: h5py.Dataset | h5py.Group) -> np.ndarray:
-    if isinstance(node, h5py.Group):  # nullable-string-array
+def read_names(node: h5py.Dataset, n: int, what: str) -> np.ndarray:
+    """Read a list of names that must be `n` long.
+
+    Parameters
+    ----------
+    node
+        The dataset.
+    n
+        How many there must be.
+    what
+        What they name, for the sentence.
+
+    Returns
+    -------
+    np.ndarray
+        ``(n,)`` objects of type str.
+
+    Raises
+    ------
+    HyperPerturbError
+        There are more or fewer.
+    """
+    if node.shape != (n,):  # before reading: a damaged file may declare any length
+        raise HyperPerturbError(
+            f"'{node.name}' has the shape {tuple(node.shape)}, but the matrix has {n:,} {what}.",
+            hint="Copy or download the file again.",
+        )
+    return _all_text(node)
+
+
+def _all_text(node: Any) -> np.ndarray:
+    if is_group(node):  # nullable-string-array
         node = node["values"]
     if node.shape[0] > _MOST_NAMES:  # a damaged file may declare any length
         raise HyperPerturbError(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from hyperperturb.data.frames import Frame
+from hyperperturb.errors import HyperPerturbError
 
 SYMBOL_COLUMNS = (
     "gene_symbol",
@@ -47,6 +49,8 @@ class GeneNames:
         The ``var`` column that the symbols were taken from, None when names are those of ``var``.
     symbol_columns
         Every ``var`` column that could hold symbols.
+    symbol_table
+        The table of a person that the symbols were taken from.
     """
 
     genes: tuple[str, ...]
@@ -55,6 +59,7 @@ class GeneNames:
     n_ensembl: int = 0
     symbol_column: str | None = None
     symbol_columns: tuple[str, ...] = ()
+    symbol_table: str | None = None
 
 
 def is_ensembl(name: str) -> bool:
@@ -66,6 +71,17 @@ def is_ensembl(name: str) -> bool:
     (True, True, False)
     """
     return _ENSEMBL.match(name) is not None
+
+
+def bare_ensembl(name: str) -> str:
+    """Give an Ensembl id without its version; other names stay as they are.
+
+    Examples
+    --------
+    >>> bare_ensembl("ENSG00000115415.20"), bare_ensembl("AC012.1")
+    ('ENSG00000115415', 'AC012.1')
+    """
+    return name.split(".")[0] if is_ensembl(name) else name
 
 
 def make_unique(names: list[str]) -> tuple[list[str], list[int]]:
@@ -103,7 +119,9 @@ def make_unique(names: list[str]) -> tuple[list[str], list[int]]:
     return out, changed
 
 
-def read_gene_names(var: Frame) -> GeneNames:
+def read_gene_names(
+    var: Frame, symbols: Mapping[str, str] | None = None, table: str | None = None
+) -> GeneNames:
     """Read the gene names of a screen.
 
     Ensembl ids (and plain row numbers) are replaced by the symbols of a ``var`` column when exactly one such column
@@ -113,17 +131,32 @@ def read_gene_names(var: Frame) -> GeneNames:
     ----------
     var
         The ``var`` table.
+    symbols, table
+        Ensembl id → symbol as a person gave it, and the name of that table; it comes before the file's own columns.
 
     Returns
     -------
     GeneNames
         Unique names and what was done to get them.
+
+    Raises
+    ------
+    HyperPerturbError
+        The person's table has none of the names.
     """
     names = [str(name) for name in var.index()]
     n_ensembl = sum(map(is_ensembl, names))
     meaningless = 2 * n_ensembl > len(names) or all(name.isdigit() for name in names)
     column, columns = None, ()
-    if names and meaningless:
+    if symbols:
+        given = [symbols.get(bare_ensembl(name)) for name in names]
+        if not any(given):
+            raise HyperPerturbError(
+                f"The table '{table}' has none of the screen's genes, which are called like {short_list(names, 3)}.",
+                hint="Give a table with these names and their symbols.",
+            )
+        names = [symbol or name for symbol, name in zip(given, names, strict=True)]
+    elif names and meaningless:
         found = _symbols(var)
         columns = tuple(found)
         distinct = {tuple(symbols) for symbols in found.values()}
@@ -140,6 +173,7 @@ def read_gene_names(var: Frame) -> GeneNames:
         n_ensembl=n_ensembl,
         symbol_column=column,
         symbol_columns=columns,
+        symbol_table=table if symbols else None,
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +17,24 @@ from hyperperturb.errors import HyperPerturbError
 
 _CHUNK_CACHE = 32 << 20  # bytes a dataset: the chunk two neighbouring blocks share is decoded once
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_FAILURES = (  # what h5py, zarr, gzip, zip and pyarrow raise on damaged files
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _MISSING = frozenset({"", "nan", "na", "n/a", "<na>", "nat", "null"})
 
 
 @contextmanager
 def reading(path: str | Path | None, what: str = "the file") -> Iterator[None]:
-    """Turn what h5py raises on damaged files into one sentence that names the file and the part.
+    """Turn what libraries raise on damaged files into one sentence that names the file and the part.
 
     Parameters
     ----------
@@ -38,13 +52,22 @@ def reading(path: str | Path | None, what: str = "the file") -> Iterator[None]:
         yield
     except HyperPerturbError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, OverflowError) as error:
-        name = f"'{path}'" if path is not None else "the object"
+    except MemoryError as error:
+        raise HyperPerturbError(
+            f"There is not enough memory to read {what} of {_named(path)}.",
+            hint="If the file should not be that large, it is damaged: copy or download it again.",
+        ) from error
+    except _FAILURES as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise HyperPerturbError(
-            f"Cannot read {what} of {name}: it is damaged or not laid out as an .h5ad file ({reason[:200]}).",
+            f"Cannot read {what} of {_named(path)}: it is damaged or not laid out as its format wants "
+            f"({reason[:200]}).",
             hint="Copy or download the file again, or write it anew with anndata's write_h5ad.",
         ) from error
+
+
+def _named(path: str | Path | None) -> str:
+    return f"'{path}'" if path is not None else "the object"
 
 
 def open_h5(path: str | Path) -> h5py.File:
@@ -140,6 +163,11 @@ def text(value: Any) -> str:
     return "" if out.casefold() in _MISSING else out
 
 
-def encoding(node: h5py.Group | h5py.Dataset) -> str:
+def is_group(node: Any) -> bool:
+    """Say whether a node of an HDF5 file or a zarr store is a group, not an array."""
+    return hasattr(node, "keys") and not hasattr(node, "shape")
+
+
+def encoding(node: Any) -> str:
     """Give the ``encoding-type`` of a node, ``""`` where it has none."""
     return text(node.attrs.get("encoding-type", ""))

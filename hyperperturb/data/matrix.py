@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import scipy.sparse as sp
 
-from hyperperturb.data.h5ad import encoding, reading, text
+from hyperperturb.data.h5ad import encoding, is_group, reading, text
 from hyperperturb.errors import HyperPerturbError
 
 BLOCK_VALUES = 8 << 20  # stored values in a sparse block: 64 MB of values and indices, three blocks at a time
@@ -41,6 +41,8 @@ class SparseMatrix:
     HyperPerturbError
         The three arrays contradict each other or the shape.
     """
+
+    counts_rows = True  # whether the row pointers say how many values a row has
 
     def __init__(
         self,
@@ -181,6 +183,71 @@ class SparseMatrix:
         return self._broken(f"an index lies outside its {self.shape[0]:,} cells x {self.shape[1]:,} genes")
 
 
+class SelectedMatrix(SparseMatrix):
+    """A CSR matrix of which only some columns are used.
+
+    Parameters
+    ----------
+    data, indices, indptr, path, where
+        As in :class:`SparseMatrix`.
+    shape
+        Cells, stored columns.
+    columns
+        ``(stored columns,)`` bool, which to use.
+    """
+
+    counts_rows = False
+
+    def __init__(
+        self,
+        data: Any,
+        indices: Any,
+        indptr: Any,
+        shape: tuple[int, int],
+        *,
+        columns: np.ndarray,
+        path: Any = None,
+        where: str = "X",
+    ) -> None:
+        super().__init__(data, indices, indptr, shape, "csr", path=path, where=where)
+        self.n_stored = self.n_minor
+        self.lookup = np.where(columns, np.cumsum(columns) - 1, -1).astype(np.int32)
+        self.n_minor = int(columns.sum())
+        self.shape = (self.shape[0], self.n_minor)
+
+    def read(
+        self, start: int, stop: int, buffers: Buffers | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read the rows `start` to `stop`, as :meth:`SparseMatrix.read` does."""
+        values, indices, indptr = super().read(start, stop, buffers)
+        if indices.size and (int(indices.min()) < 0 or int(indices.max()) >= self.n_stored):
+            raise self.outside()
+        place = self.lookup[indices]
+        keep = place >= 0
+        kept = np.concatenate(([0], np.cumsum(keep, dtype=np.int64)))
+        return values[keep], place[keep], kept[indptr]
+
+
+class TransposedArray:
+    """A stored table seen with rows and columns exchanged, read piece by piece.
+
+    Parameters
+    ----------
+    array
+        ``(columns, rows)``, h5py dataset.
+    """
+
+    def __init__(self, array: h5py.Dataset) -> None:
+        self.array = array
+        self.shape = tuple(array.shape[::-1])
+        self.dtype = array.dtype
+        self.chunks = None if array.chunks is None else tuple(array.chunks[::-1])
+
+    def __getitem__(self, at: tuple[slice, slice]) -> np.ndarray:
+        rows, columns = at
+        return self.array[columns, rows].T
+
+
 class DenseMatrix:
     """A dense matrix that is read in tiles.
 
@@ -253,13 +320,13 @@ class DenseMatrix:
 Matrix = SparseMatrix | DenseMatrix
 
 
-def open_matrix(node: h5py.Group | h5py.Dataset, *, path: Any, where: str) -> Matrix:
-    """Open a matrix of an ``.h5ad`` file.
+def open_matrix(node: Any, *, path: Any, where: str) -> Matrix:
+    """Open a matrix of an ``.h5ad`` file or a zarr store.
 
     Parameters
     ----------
     node
-        The HDF5 node: a group (sparse; also the ``h5sparse`` layout of old files) or a dataset (dense).
+        The node: a group (sparse; also the ``h5sparse`` layout of old files) or a dataset (dense).
     path, where
         The file and the place in it, for messages.
 
@@ -274,7 +341,7 @@ def open_matrix(node: h5py.Group | h5py.Dataset, *, path: Any, where: str) -> Ma
         The matrix is damaged or of a kind that is not known.
     """
     with reading(path, where):
-        if isinstance(node, h5py.Dataset):
+        if not is_group(node):
             return DenseMatrix(node, path=path, where=where)
         kind = (encoding(node) or text(node.attrs.get("h5sparse_format", ""))).removesuffix("_matrix")
         shape = node.attrs.get("shape", node.attrs.get("h5sparse_shape"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,17 +13,19 @@ import h5py
 import numpy as np
 import scipy.sparse as sp
 
-from hyperperturb.data.frames import Frame, Labels, PandasFrame, open_frame
+from hyperperturb.data.formats import Opened, open_file
+from hyperperturb.data.formats.anndata_layout import PROCESSED
+from hyperperturb.data.frames import Frame, Labels, PandasFrame
 from hyperperturb.data.genes import GeneNames, read_gene_names
-from hyperperturb.data.h5ad import open_h5, reading, text
+from hyperperturb.data.h5ad import reading
 from hyperperturb.data.matrix import Matrix, memory_matrix, open_matrix
+from hyperperturb.data.tables import Tables, join_tables, read_tables
 from hyperperturb.data.values import Values, look, refuse_bad_values
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-PROCESSED = "log1p(CP10k)"  # uns["hyperperturb"]["x"] of what preprocess_data makes
 _COUNT_LAYERS = ("counts", "raw_counts", "count", "raw_count", "umi", "umis", "umi_counts", "raw", "matrix")
 _PART_LAYERS = frozenset(
     ("spliced", "unspliced", "ambiguous")
@@ -46,8 +49,10 @@ class Screen:
         The values.
     values
         What they are.
-    file
-        The open h5py file, None for an object in memory.
+    format
+        The format of the file in words.
+    table_columns
+        Columns of ``obs`` that come from tables beside the file: labels are looked for there first.
     """
 
     def __init__(
@@ -59,7 +64,9 @@ class Screen:
         matrix: Matrix,
         layer: str | None,
         values: Values,
-        file: Any,
+        close: Callable[[], None],
+        file_format: str,
+        table_columns: tuple[str, ...],
     ) -> None:
         self.path = path
         self.obs = obs
@@ -69,7 +76,9 @@ class Screen:
         self.layer = layer
         self.values = values
         self.n_cells, self.n_genes = matrix.shape
-        self.file = file
+        self.format = file_format
+        self.table_columns = table_columns
+        self._close = close
 
     def __enter__(self) -> Screen:
         return self
@@ -80,10 +89,8 @@ class Screen:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        if self.file is not None:
-            self.file.close()
-            self.file = None
+        """Close the file; a second time does nothing."""
+        self._close()
 
     @property
     def name(self) -> str:
@@ -183,6 +190,34 @@ class Screen:
         """
         return self.label_codes(column).values()
 
+    def take(self, cells: np.ndarray) -> AnnData:
+        """Read some cells into memory.
+
+        Parameters
+        ----------
+        cells
+            Rising cell numbers.
+
+        Returns
+        -------
+        anndata.AnnData
+            ``X`` CSR float32: counts, or natural logarithms where the values are log-normalised.
+
+        Raises
+        ------
+        HyperPerturbError
+            The file is damaged.
+        """
+        import pandas as pd
+        from anndata import AnnData
+
+        values = self.matrix.take(cells)
+        if self.is_log:
+            values = (values * np.float32(self.log_factor)).tocsr()
+        with reading(self.path, "obs"):
+            obs = self.obs.take(cells)
+        return AnnData(values, obs=obs, var=pd.DataFrame(index=list(self.genes)))
+
     def blocks(self, rows: int = 4096) -> Iterator[tuple[slice, sp.csr_matrix]]:
         """Go through the cells in blocks.
 
@@ -219,88 +254,51 @@ def is_anndata(source: object) -> bool:
     return all(hasattr(source, name) for name in ("obs", "var", "X", "layers", "obs_names"))
 
 
-def open_screen(source: str | Path | AnnData, *, layer: str | None = None) -> Screen:
+def open_screen(
+    source: str | Path | AnnData, *, layer: str | None = None, tables: Sequence[str | Path] = ()
+) -> Screen:
     """Open a screen for reading.
 
     Parameters
     ----------
     source
-        An ``.h5ad`` file, or an AnnData in memory or backed.
+        A file or folder of any format of :mod:`hyperperturb.data.formats`, or an AnnData in memory or backed.
     layer
         The layer to take values from; ``"X"`` and ``"raw"`` name those. None takes ``X`` when it holds counts, else a
         layer (or ``raw``) that does, else ``X``.
+    tables
+        Tables that belong to the screen (guides of cells, genes of guides, symbols of genes), as in
+        :func:`~hyperperturb.data.tables.read_tables`. Cell Ranger's, beside a 10x file, are found without being named.
 
     Returns
     -------
     Screen
-        To be closed, or used as a context manager. Only names, row pointers and a sample of values are read.
+        To be closed, or used as a context manager. Only names, row pointers and a sample of values are read (a
+        ``matrix.mtx`` is read whole).
 
     Raises
     ------
     HyperPerturbError
-        Not an HDF5 file, cut short, damaged; no ``obs``, no cells or genes, no such layer; values that are negative
-        or not finite.
+        None of the formats, cut short, damaged; no ``obs``, no cells or genes, no such layer; values that are negative
+        or not finite; a table that does not belong.
     """
     if isinstance(source, str | Path):
-        return _open_file(Path(source), layer)
-    if is_anndata(source):
-        return _open_memory(source, layer)
-    raise HyperPerturbError(
-        f"A screen is a path to an .h5ad file or an AnnData object, not {type(source).__name__}."
-    )
-
-
-def _open_file(path: Path, layer: str | None) -> Screen:
-    file = open_h5(path)
+        opened = open_file(Path(source))
+    elif is_anndata(source):
+        opened = _open_memory(source)
+    else:
+        raise HyperPerturbError(
+            f"A screen is the path of a file or an AnnData object, not {type(source).__name__}."
+        )
     try:
-        with reading(path):
-            return _screen_of_file(path, file, layer)
+        with reading(opened.path):
+            return _screen(opened, layer, [Path(table) for table in tables])
     except BaseException:
-        file.close()
+        opened.close()
         raise
 
 
-def _screen_of_file(path: Path, file: h5py.File, layer: str | None) -> Screen:
-    obs = open_frame(file, "obs")
-    if obs is None:
-        other = (
-            "it is a 10x .h5 file: cells x genes without labels"
-            if "matrix" in file
-            else "not an AnnData file"
-        )
-        raise HyperPerturbError(
-            f"'{path}' has no 'obs' table, so no labels of cells ({other}).",
-            hint="Write the screen with anndata's write_h5ad, with the perturbation of each cell as a column of obs.",
-        )
-    nodes: dict[str, Any] = {}
-    if "X" in file and not (isinstance(file["X"], h5py.Dataset) and file["X"].shape in (None, ())):
-        nodes["X"] = file["X"]
-    if isinstance(file.get("layers"), h5py.Group):
-        nodes.update({name: node for name, node in file["layers"].items() if name not in ("X", "raw")})
-    raw = file.get("raw")
-    if isinstance(raw, h5py.Group) and "X" in raw:
-        nodes["raw"] = raw["X"]
-    elif "raw.X" in file:  # anndata < 0.7
-        nodes["raw"] = file["raw.X"]
-
-    def opener(name: str) -> tuple[Matrix, Frame | None]:
-        where = {"X": "X", "raw": "raw.X"}.get(name, f"layer '{name}'")
-        var = open_frame(file, "var")
-        if name == "raw":
-            raw_var = open_frame(raw, "var") if isinstance(raw, h5py.Group) else _legacy_raw_var(file)
-            var = raw_var or var
-        return open_matrix(nodes[name], path=path, where=where), var
-
-    marked = file.get("uns/hyperperturb/x")
-    processed = isinstance(marked, h5py.Dataset) and marked.shape == () and text(marked[()]) == PROCESSED
-    return _choose(path, obs, nodes, opener, layer, file, processed)
-
-
-def _legacy_raw_var(file: h5py.File) -> Frame | None:
-    return open_frame({"raw.var": file.get("raw.var")}, "raw.var") if "raw.var" in file else None  # type: ignore[arg-type]
-
-
-def _open_memory(adata: AnnData, layer: str | None) -> Screen:
+def _open_memory(adata: AnnData) -> Opened:
     backed = bool(getattr(adata, "isbacked", False))
     if backed and adata.is_view:
         adata, backed = adata.to_memory(), False  # only what the view shows
@@ -312,7 +310,7 @@ def _open_memory(adata: AnnData, layer: str | None) -> Screen:
     if adata.raw is not None:
         arrays["raw"] = adata.raw.X
 
-    def opener(name: str) -> tuple[Matrix, Frame | None]:
+    def place(name: str) -> tuple[Matrix, Frame]:
         where = {"X": "X", "raw": "raw.X"}.get(name, f"layer '{name}'")
         var = PandasFrame(adata.raw.var if name == "raw" else adata.var)
         array = getattr(arrays[name], "group", arrays[name])  # a backed sparse matrix wraps its HDF5 group
@@ -322,67 +320,35 @@ def _open_memory(adata: AnnData, layer: str | None) -> Screen:
 
     about = adata.uns.get("hyperperturb")
     processed = isinstance(about, Mapping) and about.get("x") == PROCESSED
-    return _choose(None, PandasFrame(adata.obs), arrays, opener, layer, None, processed)
+    places = {name: partial(place, name) for name in arrays}
+    return Opened(None, "AnnData", PandasFrame(adata.obs), places, lambda: None, processed)
 
 
-def _choose(
-    path: Path | None,
-    obs: Frame,
-    nodes: dict[str, Any],
-    opener: Any,
-    layer: str | None,
-    file: Any,
-    processed: bool,
-) -> Screen:
-    """Choose where the values are taken from: X if it holds counts, else a layer that does, else X."""
-    name = f"'{path}'" if path is not None else "the AnnData object"
-    if layer is not None and layer not in nodes:
-        have = ", ".join(repr(key) for key in nodes if key not in ("X", "raw")) or "none"
-        raise HyperPerturbError(f"{name} has no layer '{layer}'.", hint=f"Its layers are: {have}.")
-    if not nodes:
-        raise HyperPerturbError(
-            f"{name} has no matrix: neither X nor layers.", hint="Put the raw counts in X."
-        )
-    first: tuple[str, Matrix, Frame | None, Values] | None = None
-    chosen = None
-    for key in _places(nodes, layer):
-        try:
-            matrix, var = opener(key)
-            _check_size(name, matrix)
-            values = look(matrix)
-        except HyperPerturbError:
-            if first is None:  # what X (or the layer that was named) suffers from is what must be said
-                raise
-            continue
-        if processed and key == "X" and values.bad is None:
-            values = replace(
-                values, kind="log-normalised", log_base=float(np.e), target_sum=1e4, processed=True
-            )
-            first = (key, matrix, var, values)
-            break
-        if first is None:
-            first = (key, matrix, var, values)
-            if values.bad is None and values.kind == "fractional":
-                break  # estimated counts: what else is there holds whole numbers of something else
-        if values.bad is None and values.kind == "counts":
-            chosen = (key, matrix, var, values)
-            break
-    key, matrix, var, values = chosen or first  # type: ignore[misc]
-    n_rows = var.n_rows() if var is not None else matrix.shape[1]
+def _screen(opened: Opened, layer: str | None, paths: list[Path]) -> Screen:
+    """Choose where the values are taken from, and name cells and genes with the help of the tables."""
+    name = f"'{opened.path}'" if opened.path is not None else "the AnnData object"
+    key, matrix, var, values = _choose(opened, name, layer)
+    n_rows = var.n_rows()
     if n_rows != matrix.shape[1]:
         raise HyperPerturbError(
             f"The matrix of {name} has {matrix.shape[1]:,} genes, but its var table has {n_rows:,} rows.",
             hint="Write the file anew with anndata's write_h5ad.",
         )
-    names = read_gene_names(var) if var is not None else GeneNames(tuple(f"gene {i}" for i in range(n_rows)))
+    tables = _read_tables(opened, paths)
+    names = read_gene_names(var, tables.symbols, tables.names.get("symbols"))
+    obs, table_columns = opened.obs, ()
+    if tables.cells is not None or tables.guide_genes or opened.guide_genes:
+        obs, table_columns = join_tables(obs, tables, opened.guide_genes, name=name)
     screen = Screen(
-        path=path,
+        path=opened.path,
         obs=obs,
         names=names,
         matrix=matrix,
         layer=None if key == "X" else key,
         values=values,
-        file=file,
+        close=opened.close,
+        file_format=opened.format,
+        table_columns=table_columns,
     )
     worst = values.bad or values.negative
     if worst is not None:
@@ -396,7 +362,55 @@ def _choose(
     return screen
 
 
-def _places(nodes: dict[str, Any], layer: str | None) -> list[str]:
+def _read_tables(opened: Opened, paths: list[Path]) -> Tables:
+    """The tables a person named, and those beside the file that say something else."""
+    given = read_tables(paths)
+    for path in opened.tables:
+        found = read_tables([path])
+        role = next(iter(found.names))
+        if role not in given.names:
+            given.names.update(found.names)
+            given.cells = given.cells or found.cells
+            given.guide_genes = given.guide_genes or found.guide_genes
+    return given
+
+
+def _choose(opened: Opened, name: str, layer: str | None) -> tuple[str, Matrix, Frame, Values]:
+    """Choose where the values are taken from: X if it holds counts, else a layer that does, else X."""
+    places = opened.places
+    if layer is not None and layer not in places:
+        have = ", ".join(repr(key) for key in places if key not in ("X", "raw")) or "none"
+        raise HyperPerturbError(f"{name} has no layer '{layer}'.", hint=f"Its layers are: {have}.")
+    if not places:
+        raise HyperPerturbError(
+            f"{name} has no matrix: neither X nor layers.", hint="Put the raw counts in X."
+        )
+    first: tuple[str, Matrix, Frame, Values] | None = None
+    for key in _places(places, layer):
+        try:
+            matrix, var = places[key]()
+            _check_size(name, matrix)
+            values = look(matrix)
+        except HyperPerturbError:
+            if first is None:  # what X (or the layer that was named) suffers from is what must be said
+                raise
+            continue
+        if opened.processed and key == "X" and values.bad is None:
+            values = replace(
+                values, kind="log-normalised", log_base=float(np.e), target_sum=1e4, processed=True
+            )
+            return key, matrix, var, values
+        if values.bad is None and values.kind == "counts":
+            return key, matrix, var, values
+        if first is None:
+            first = (key, matrix, var, values)
+            if values.bad is None and values.kind == "fractional":
+                break  # estimated counts: what else is there holds whole numbers of something else
+    assert first is not None  # there is at least one place
+    return first
+
+
+def _places(nodes: Collection[str], layer: str | None) -> list[str]:
     """Where values may be taken from, in order."""
     if layer is not None:
         return [layer]

@@ -7,6 +7,7 @@ arguments and defaults are those of the first HyperPerturb.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ def preprocess_data(
     column: str | None = None,
     control: str | None = None,
     layer: str | None = None,
+    tables: Sequence[str | Path] = (),
     seed: int = 0,
     progress: Progress | None = None,
 ) -> AnnData:
@@ -58,7 +60,7 @@ def preprocess_data(
     Parameters
     ----------
     input_path
-        An ``.h5ad`` file (only the cells that are drawn are kept in memory) or an AnnData, which is not changed.
+        A file of any format (only the cells that are drawn are kept in memory) or an AnnData, which is not changed.
     output_path
         Where to write the result, atomically; None writes nothing.
     n_neighbors
@@ -76,7 +78,7 @@ def preprocess_data(
         Genes seen in fewer cells are left out, perturbed genes excepted.
     column, control
         Labels and control label; None proposes them.
-    layer
+    layer, tables
         As in :func:`~hyperperturb.data.screen.open_screen`.
     seed
         Of the drawing and of PCA.
@@ -102,7 +104,7 @@ def preprocess_data(
         _check_numbers(max_cells=max_cells)
     report = progress or no_progress
     report(0.0, "Opening the screen")
-    with open_screen(input_path, layer=layer) as screen:
+    with open_screen(input_path, layer=layer, tables=tables) as screen:
         labels, column, control = _choose_labels(screen, column, control)
         cells = draw_cells(labels, screen.n_cells, max_cells, seed)
         report(0.05, f"Reading {len(cells):,} of {screen.n_cells:,} cells")
@@ -161,7 +163,7 @@ def _choose_labels(
 
     if column is None:
         counts, flags = count_labels(screen)
-        proposal = propose_control(counts, flags)
+        proposal = propose_control(counts, flags, first=screen.table_columns)
         if proposal is None:
             return None, None, None
         column, control = proposal.column, control or proposal.label
@@ -179,23 +181,10 @@ def _choose_labels(
 
 def _obs(source: Any, screen: Screen, cells: np.ndarray) -> pd.DataFrame:
     """The obs rows of the drawn cells."""
-    import pandas as pd
-
     if is_anndata(source):
         return source.obs.iloc[cells].copy()
-    from anndata.io import read_elem
-
-    node = screen.file["obs"]
-    if "encoding-type" in node.attrs and "__categories" not in node:
-        with reading(screen.path, "obs"):
-            frame = read_elem(node)
-        if isinstance(frame, pd.DataFrame):
-            return frame.iloc[cells].copy()
-    frame = pd.DataFrame(index=screen.cell_names()[cells])  # layouts of older versions
-    for name in screen.obs_columns:
-        if screen.obs.kind(name) != "other":
-            frame[name] = pd.Categorical(screen.label_codes(name).values()[cells])
-    return frame
+    with reading(screen.path, "obs"):
+        return screen.obs.take(cells)
 
 
 def _measured_targets(labels: Labels | None, control: str | None, genes: tuple[str, ...]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from hyperperturb.data.controls import ControlProposal
-from hyperperturb.data.genes import GeneNames, short_list
+from hyperperturb.data.genes import GeneNames, is_ensembl, short_list
 from hyperperturb.data.labels import control_codes, control_stem, is_unassigned, parse_targets
 from hyperperturb.data.values import Values
 
@@ -97,6 +97,23 @@ def gene_repairs(genes: GeneNames) -> list[Repair]:
                 f"adata.var_names = adata.var['{genes.symbol_column}'].astype(str)",
             )
         )
+    elif genes.symbol_table is not None:
+        left = sum(map(is_ensembl, genes.genes))
+        out.append(
+            _repair(
+                "gene-symbols-used",
+                "note",
+                f"Genes are named by the table '{genes.symbol_table}'"
+                + (
+                    f"; {left:,} of {len(genes.genes):,} are not in it and keep their Ensembl ids."
+                    if left
+                    else "."
+                ),
+                "var",
+                "Networks and labels name genes by symbol.",
+                "Nothing needs mending.",
+            )
+        )
     elif 2 * genes.n_ensembl > len(genes.genes):
         many = len(genes.symbol_columns) > 1
         out.append(
@@ -113,7 +130,7 @@ def gene_repairs(genes: GeneNames) -> list[Repair]:
                 "Networks and labels name genes by symbol: perturbation targets will not be found among these genes.",
                 f"adata.var_names = adata.var['{genes.symbol_columns[0]}'].astype(str)"
                 if many
-                else "Add a column of symbols to adata.var (for example from a GTF file) and make it var_names.",
+                else "Give a table of ids and symbols (--table), or add a column of symbols to adata.var.",
             )
         )
     return out

@@ -1,11 +1,12 @@
 """A screen: what is in a file, which cells seem to be the controls, what needs mending.
 
 :func:`inspect_screen` looks (seconds, whatever the size); :func:`open_screen` gives uniform access to the cells of
-``.h5ad`` files and AnnData objects, CSR, CSC or dense, without loading the matrix.
+files of every format and AnnData objects, CSR, CSC or dense, without loading the matrix.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -75,6 +76,8 @@ class ScreenReport(BaseModel):
     ----------
     path
         The file; None for an object in memory.
+    format
+        Its format in words.
     n_cells, n_genes
         Size of the screen.
     storage
@@ -100,6 +103,7 @@ class ScreenReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     path: str | None
+    format: str = "AnnData (.h5ad)"
     n_cells: int
     n_genes: int
     storage: Literal["csr", "csc", "dense"]
@@ -155,14 +159,16 @@ class ScreenReport(BaseModel):
         return sum(n for n, is_control in zip(counts.values(), chosen, strict=True) if is_control)
 
 
-def inspect_screen(source: str | Path | AnnData, *, layer: str | None = None) -> ScreenReport:
+def inspect_screen(
+    source: str | Path | AnnData, *, layer: str | None = None, tables: Sequence[str | Path] = ()
+) -> ScreenReport:
     """Look at a screen: its size, its values, the proposed controls, the repair list.
 
     Parameters
     ----------
     source
-        An ``.h5ad`` file, or an AnnData in memory or backed.
-    layer
+        A file or folder of any format, or an AnnData in memory or backed.
+    layer, tables
         As in :func:`open_screen`.
 
     Returns
@@ -173,14 +179,15 @@ def inspect_screen(source: str | Path | AnnData, *, layer: str | None = None) ->
     Raises
     ------
     HyperPerturbError
-        The file cannot be a screen: not HDF5, cut short, damaged; no ``obs``, no cells or genes, no column of labels,
-        only one label; values that are negative or not finite.
+        The file cannot be a screen: of no known format, cut short, damaged; no ``obs``, no cells or genes, no column
+        of labels, only one label; values that are negative or not finite.
     """
-    with open_screen(source, layer=layer) as screen:
+    with open_screen(source, layer=layer, tables=tables) as screen:
         counts, flags = count_labels(screen)
-        proposal = propose_control(counts, flags)
+        proposal = propose_control(counts, flags, first=screen.table_columns)
         return ScreenReport(
             path=str(screen.path) if screen.path is not None else None,
+            format=screen.format,
             n_cells=screen.n_cells,
             n_genes=screen.n_genes,
             storage=screen.storage,
@@ -245,7 +252,9 @@ def count_labels(screen: Screen) -> tuple[dict[str, dict[str, int]], dict[str, d
         listed = ", ".join(screen.obs_columns[:20]) or "none"
         raise HyperPerturbError(
             f"{screen.name} has no column that names the perturbation of each cell (obs columns: {listed}).",
-            hint="Add one, e.g. adata.obs['perturbation'] with gene names and 'control'.",
+            hint="Give a table of cells and their guides, such as Cell Ranger's guide calls (on the command line with "
+            "--table protospacer_calls_per_cell.csv), or add one, e.g. adata.obs['perturbation'] with gene names and "
+            "'control'.",
         )
     several = [column for column, found in counts.items() if len(found) > 1]
     if not several:
@@ -275,7 +284,7 @@ def _repairs(
 ) -> tuple[Repair, ...]:
     values = screen.values
     n_empty, looked_at = values.n_empty, values.n_cells
-    if screen.storage == "csr":  # stored row lengths say it for every cell, except for stored zeros
+    if screen.storage == "csr" and screen.matrix.counts_rows:  # type: ignore[union-attr] # stored row lengths say it for every cell, except for stored zeros
         stored = int(np.count_nonzero(np.diff(screen.matrix.indptr) == 0))  # type: ignore[union-attr]
         if not values.complete:
             n_empty, looked_at = stored, screen.n_cells

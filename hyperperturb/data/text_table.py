@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -191,9 +192,9 @@ def read_text(path: Path, *, what: str) -> bytes:
             raw.seek(0)
             if start.startswith(_GZIP):
                 with gzip.open(raw) as unpacked:
-                    data = unpacked.read(_LIMIT + 1)
+                    data = _read_most(unpacked)
             else:
-                data = raw.read(_LIMIT + 1)
+                data = _read_most(raw)
     except FileNotFoundError as error:
         raise HyperPerturbError(f"There is no file '{path}'.", hint="Check the path.") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -222,6 +223,14 @@ def read_text(path: Path, *, what: str) -> bytes:
         if error.start < min(len(data), 1 << 20) - 4:
             raise _not_text(path, what, "it is not UTF-8 text") from error
     return data
+
+
+def _read_most(handle: IO[bytes]) -> bytes:
+    """All bytes, or a little more than the limit, in pieces: asking for them at once would reserve the limit."""
+    whole = io.BytesIO()
+    while whole.tell() <= _LIMIT and (piece := handle.read(1 << 20)):
+        whole.write(piece)
+    return whole.getvalue()
 
 
 def _not_text(path: Path, what: str, why: str) -> HyperPerturbError:

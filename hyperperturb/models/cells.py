@@ -95,6 +95,7 @@ def read_cells(
     *,
     column: str,
     layer: str | None = None,
+    tables: Sequence[Path] = (),
     max_cells: int,
     seed: int,
     progress: Progress | None = None,
@@ -109,6 +110,8 @@ def read_cells(
         Whose perturbations are wanted.
     column
         The label column.
+    layer, tables
+        As in :func:`~hyperperturb.data.screen.open_screen`.
     max_cells
         At most so many cells.
     seed
@@ -124,7 +127,7 @@ def read_cells(
         When no cell carries one of the perturbations' labels.
     """
     genes = head_genes(effects)
-    with open_screen(source, layer=layer) as screen:
+    with open_screen(source, layer=layer, tables=tables) as screen:
         if progress is not None:
             progress(0.0, f"reading cells of {screen.name}")
         number = {label: i for i, label in enumerate(effects.perturbations)}

@@ -48,11 +48,12 @@ _EFFECTS, _NETWORKS, _UNIVERSE, _GENES, _SCORES, _HEAD, _CELLS = 0.08, 0.15, 0.2
 
 @dataclass(frozen=True)
 class CellSource:
-    """Where the cells of the cell heads are: a screen, its label column and layer."""
+    """Where the cells of the cell heads are: a screen, its label column, layer and tables."""
 
     screen: Path | AnnData
     column: str
     layer: str | None = None
+    tables: tuple[Path, ...] = ()
 
 
 def train_model(
@@ -189,7 +190,12 @@ def _coexpression(cells: CellSource | None, effects: Effects, seed: int) -> Netw
             hint="Give at least one gene network.",
         )
     return coexpression_network(
-        cells.screen, column=cells.column, control=effects.control, layer=cells.layer, seed=seed
+        cells.screen,
+        column=cells.column,
+        control=effects.control,
+        layer=cells.layer,
+        tables=cells.tables,
+        seed=seed,
     )
 
 
@@ -209,7 +215,7 @@ def train_run(run: RunDirectory) -> HyperPerturbModel:
     strategy = make_strategy(settings.strategy)
     cells = None
     if config.screen is not None:
-        cells = CellSource(config.screen, str(config.column), config.layer)
+        cells = CellSource(config.screen, str(config.column), config.layer, config.tables)
     report = _stage(run, "effects", 0.0, _EFFECTS)
     report(0.0, "reading the effects")
     if config.effects is not None:
@@ -220,6 +226,7 @@ def train_run(run: RunDirectory) -> HyperPerturbModel:
             column=cells.column,
             control=str(config.control),
             layer=cells.layer,
+            tables=cells.tables,
             mode=config.mode,
             progress=report,
         )
@@ -319,6 +326,7 @@ def _train(
             effects,
             column=cells.column,
             layer=cells.layer,
+            tables=cells.tables,
             max_cells=settings.max_cells,
             seed=settings.seed,
         )

@@ -103,6 +103,7 @@ class RunConfig(BaseModel):
     column: str | None = None
     control: str | None = None
     layer: str | None = None
+    tables: tuple[Path, ...] = ()
     mode: Mode = "knockout"
     networks: tuple[NetworkSource, ...] = ()
     coexpression: bool = True
@@ -162,6 +163,7 @@ class RunConfig(BaseModel):
             column=dataset.column,
             control=dataset.control,
             layer=dataset.report.layer if dataset.report else None,
+            tables=dataset.tables,
             mode=dataset.mode,
             networks=tuple(
                 n if isinstance(n, NetworkSource) else NetworkSource.from_path(n) for n in networks
@@ -184,7 +186,7 @@ class RunConfig(BaseModel):
         """
         if self.screen is None and self.effects is None:
             raise HyperPerturbError(
-                "There is nothing to train on.", hint="Give a screen (.h5ad) or a table of effects."
+                "There is nothing to train on.", hint="Give a screen or a table of effects."
             )
         if self.screen is not None and not (self.column and self.control):
             raise HyperPerturbError(
@@ -198,7 +200,8 @@ class RunConfig(BaseModel):
             )
         return self.model_copy(
             update={
-                "screen": None if self.screen is None else existing_file(self.screen, what="screen"),
+                "screen": None if self.screen is None else existing_screen(self.screen),
+                "tables": tuple(existing_file(path, what="table of the screen") for path in self.tables),
                 "effects": None
                 if self.effects is None
                 else existing_file(self.effects, what="effects table"),
@@ -211,7 +214,29 @@ class RunConfig(BaseModel):
     def files(self) -> list[Path]:
         """Every file that the training reads."""
         networks = [path for n in self.networks for path in (n.path, n.info)]
-        return [path for path in (self.screen, self.effects, *networks) if path is not None]
+        return [path for path in (self.screen, *self.tables, self.effects, *networks) if path is not None]
+
+
+def existing_screen(path: Path | str) -> Path:
+    """Resolve the path of a screen a person gave: unlike other inputs it may be a folder.
+
+    Parameters
+    ----------
+    path
+        Any path; ``~`` is expanded.
+
+    Returns
+    -------
+    Path
+        Absolute.
+
+    Raises
+    ------
+    HyperPerturbError
+        When nothing is there.
+    """
+    full = Path(path).expanduser().resolve()
+    return full if full.is_dir() else existing_file(path, what="screen")
 
 
 def existing_file(path: Path | str, *, what: str) -> Path:

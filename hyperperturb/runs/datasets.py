@@ -8,7 +8,7 @@ all of it is there, so that a listing never sees half a dataset.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -19,8 +19,18 @@ from hyperperturb.data.screen import ControlProposal, LabelCandidate, ScreenRepo
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path, read_json, write_json
 from hyperperturb.progress import Progress, scaled
-from hyperperturb.runs.config import Mode, existing_file
-from hyperperturb.runs.incoming import UPLOAD_LIMIT, copy_incoming, file_kind, file_stem, file_suffix
+from hyperperturb.runs.config import Mode, existing_file, existing_screen
+from hyperperturb.runs.guarded import MEMORY, guarded
+from hyperperturb.runs.incoming import (
+    UPLOAD_LIMIT,
+    copy_incoming,
+    existing_data,
+    file_kind,
+    file_stem,
+    file_suffix,
+    safe_name,
+    sort_uploads,
+)
 from hyperperturb.runs.networks import add_network as add_network
 from hyperperturb.runs.networks import list_networks as list_networks
 from hyperperturb.runs.workspace import (
@@ -37,6 +47,7 @@ if TYPE_CHECKING:
     from hyperperturb.data.effects import Effects
 
 _RECORD = "dataset.json"
+_SILENCE = 120.0  # seconds without a word of progress after which the effects of a screen are given up
 # what another choice of column and label mends: the file is taken, and the person chooses
 _CHOOSABLE = ("no-control", "few-control-cells", "no-perturbations")
 
@@ -54,6 +65,7 @@ class Dataset(BaseModel):
     title: str
     kind: Literal["screen", "effects"]
     source: Path
+    tables: tuple[Path, ...] = ()
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     report: ScreenReport | None = None
     column: str | None = None
@@ -67,8 +79,8 @@ class Dataset(BaseModel):
 
     @property
     def available(self) -> bool:
-        """Whether the source file is still where it was."""
-        return self.source.is_file()
+        """Whether the source is still where it was."""
+        return self.source.exists()
 
 
 def list_datasets(ws: Workspace) -> list[Dataset]:
@@ -103,19 +115,22 @@ def register_dataset(
     ws: Workspace,
     path: Path | str,
     *,
+    tables: Sequence[Path | str] = (),
     title: str | None = None,
     mode: Mode = "knockout",
     proposed: tuple[str, str] | None = None,
     note: str = "",
 ) -> Dataset:
-    """Make a dataset of a file that stays where it is.
+    """Make a dataset of a file or folder that stays where it is.
 
     Parameters
     ----------
     ws
         Workspace.
     path
-        A screen (``.h5ad``) or a table of effects (``.csv``, ``.tsv``, ``.parquet``, also gzipped).
+        A screen of any format or a table of effects (``.csv``, ``.tsv``, ``.parquet``, also gzipped).
+    tables
+        Tables that belong to the screen, as in :func:`~hyperperturb.data.opening.open_screen`.
     title
         What a person calls it; the file's name when None.
     mode
@@ -136,11 +151,25 @@ def register_dataset(
         No such file, an unknown kind of file, or what :func:`~hyperperturb.data.screen.inspect_screen` or
         :func:`~hyperperturb.data.effects.read_effects` refuses. Nothing is registered then.
     """
-    source = existing_file(path, what="screen or effects table")
-    kind = file_kind(source.name)
+    source, kind = existing_data(path)
+    beside = tuple(existing_file(table, what="table of the screen") for table in tables)
+    if beside and kind == "effects":
+        raise HyperPerturbError(
+            f"'{source.name}' is a table of effects: no other table belongs to it.", hint="Leave them out."
+        )
     with staging_folder(ws.datasets_dir) as staged:
         title = title or file_stem(source.name)
-        return _publish(ws, staged, source, kind=kind, title=title, mode=mode, proposed=proposed, note=note)
+        return _publish(
+            ws,
+            staged,
+            source,
+            kind=kind,
+            tables=beside,
+            title=title,
+            mode=mode,
+            proposed=proposed,
+            note=note,
+        )
 
 
 def add_upload(
@@ -149,10 +178,11 @@ def add_upload(
     filename: str,
     *,
     title: str | None = None,
+    beside: Sequence[tuple[IO[bytes], str]] = (),
     mode: Mode = "knockout",
     limit: int = UPLOAD_LIMIT,
 ) -> Dataset:
-    """Make a dataset of an uploaded file.
+    """Make a dataset of an uploaded file, or of several that belong together.
 
     Parameters
     ----------
@@ -162,10 +192,12 @@ def add_upload(
         The bytes, read from their beginning in pieces.
     filename
         Its name on the sender's machine; only the suffix and the title come from it.
+    beside
+        Further files and their names, in any order: the tables of a screen, the parts of a 10x folder.
     title, mode
         As in :func:`register_dataset`.
     limit
-        Largest size in bytes.
+        Largest size of a file in bytes.
 
     Returns
     -------
@@ -176,11 +208,25 @@ def add_upload(
     HyperPerturbError
         Too large, empty, or what :func:`register_dataset` refuses. Nothing stays behind.
     """
+    files = [(fileobj, filename), *beside]
+    main, parts = sort_uploads([name for _, name in files])
+    filename = files[main][1]
     kind = file_kind(filename)
     with staging_folder(ws.datasets_dir) as staged:
         source = staged / f"{'screen' if kind == 'screen' else 'table'}{file_suffix(filename)}"
-        copy_incoming(fileobj, source, filename=filename, limit=limit)
-        return _publish(ws, staged, source, kind=kind, title=title or file_stem(filename), mode=mode)
+        if parts:  # a 10x folder: its files keep their names, by which they know each other
+            source = staged / "screen" / safe_name(filename)
+        copy_incoming(files[main][0], source, filename=filename, limit=limit)
+        tables = []
+        for number, (handle, name) in enumerate(files):
+            if number == main:
+                continue
+            target = (staged / "screen" if number in parts else staged / "tables") / safe_name(name)
+            copy_incoming(handle, target, filename=name, limit=limit)
+            if number not in parts:
+                tables.append(target)
+        title = title or file_stem(filename)
+        return _publish(ws, staged, source, kind=kind, tables=tuple(tables), title=title, mode=mode)
 
 
 def add_demo(ws: Workspace, *, seed: int = 0, progress: Progress | None = None) -> Dataset:
@@ -266,25 +312,30 @@ def confirm_controls(
     HyperPerturbError
         It is a table of effects; or the screen has no such column or label, or cannot be read any more.
     """
-    from hyperperturb.data.effects import compute_effects
-
     dataset = get_dataset(ws, name)
     if dataset.kind == "effects":
         raise HyperPerturbError(
             f"The dataset '{name}' is a table of effects: its controls were subtracted already.",
             hint="Go on to the training.",
         )
-    effects = compute_effects(
-        existing_file(dataset.source, what="screen"),
-        column=column,
-        control=control,
-        layer=dataset.report.layer if dataset.report else None,
-        mode=mode,
-        progress=scaled(progress, 0.0, 0.95),
-    )
+    source = existing_screen(dataset.source)
     # a name of its own: whoever reads the old choice meanwhile still finds the old choice's effects
     target = _folder(ws, name) / f"effects-{secrets.token_hex(4)}.parquet"
-    _save_effects(effects, target)
+    with atomic_path(target) as temporary:
+        guarded(
+            "effects",
+            about=source,
+            seconds=_SILENCE,
+            memory=None,  # as large as the table of effects has to be
+            progress=scaled(progress, 0.0, 0.95),
+            path=str(source),
+            target=str(temporary),
+            column=column,
+            control=control,
+            layer=dataset.report.layer if dataset.report else None,
+            tables=[str(table) for table in dataset.tables],
+            mode=mode,
+        )
     before = get_dataset(ws, name)  # another process may have confirmed while this one computed
     confirmed = before.model_copy(
         update={"column": column, "control": control, "mode": mode, "confirmed": True, "effects_path": target}
@@ -339,15 +390,22 @@ def _publish(
     kind: Literal["screen", "effects"],
     title: str,
     mode: Mode,
+    tables: tuple[Path, ...] = (),
     name: str | None = None,
     proposed: tuple[str, str] | None = None,
     **more: Any,
 ) -> Dataset:
-    dataset = Dataset(title=title, kind=kind, source=source, mode=mode, **more)
+    dataset = Dataset(title=title, kind=kind, source=source, tables=tables, mode=mode, **more)
     if kind == "screen":
-        from hyperperturb.data.screen import inspect_screen
-
-        report = inspect_screen(source)
+        report = ScreenReport.model_validate(
+            guarded(
+                "inspect",
+                about=source,
+                memory=_memory(source),
+                path=str(source),
+                tables=[str(t) for t in tables],
+            )
+        )
         worst = next((r for r in report.repairs if r.severity == "error" and r.code not in _CHOOSABLE), None)
         if worst is not None:
             raise HyperPerturbError(f"'{title}' cannot be used: {worst.what}", hint=worst.mend)
@@ -355,13 +413,13 @@ def _publish(
             report = _proposing(report, *proposed)
         dataset = dataset.model_copy(update={"report": report})
     else:
-        from hyperperturb.data.effects import read_effects
-
-        effects = read_effects(source, mode=mode)
         target = staged / f"effects-{secrets.token_hex(4)}.parquet"
-        _save_effects(effects, target)
+        with atomic_path(target) as temporary:
+            read = guarded(
+                "table", about=source, memory=None, path=str(source), target=str(temporary), mode=mode
+            )
         dataset = dataset.model_copy(
-            update={"control": effects.control, "confirmed": True, "effects_path": target}
+            update={"control": read["control"], "confirmed": True, "effects_path": target}
         )
     _write(dataset, staged)
     if name is None:
@@ -403,9 +461,12 @@ def _folder(ws: Workspace, name: str) -> Path:
     return ws.datasets_dir / name
 
 
-def _save_effects(effects: Effects, target: Path) -> None:
-    with atomic_path(target) as temporary:
-        effects.save(temporary)
+def _memory(source: Path) -> int:
+    """Bytes that looking at a screen may take: text is read whole, other formats in pieces."""
+    folder = source if source.is_dir() else source.parent
+    if source.is_dir() or ".mtx" in source.name.lower():
+        return MEMORY + 12 * sum(p.stat().st_size for p in folder.glob("*.mtx*"))
+    return MEMORY
 
 
 _PATHS = ("source", "effects_path", "true_effects_path")
@@ -434,4 +495,5 @@ def _map_paths(record: dict[str, Any], change: Callable[[str], str]) -> None:
     for key in _PATHS:
         if record.get(key) is not None:
             record[key] = change(record[key])
-    record["networks"] = [change(p) for p in record.get("networks", [])]
+    for key in ("networks", "tables"):
+        record[key] = [change(p) for p in record.get(key, [])]

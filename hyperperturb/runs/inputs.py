@@ -12,6 +12,7 @@ from hyperperturb.errors import HyperPerturbError
 
 _WHOLE = 256 << 20
 _BLOCK = 1 << 20
+_FOLDER_FILES = 256
 
 
 class InputFile(BaseModel):
@@ -20,7 +21,7 @@ class InputFile(BaseModel):
     Parameters
     ----------
     size
-        Bytes.
+        Bytes; of a folder (a ``.zarr``, 10x text files), of all its files.
     modified
         Time of the last change, nanoseconds since 1970.
     digest
@@ -35,7 +36,9 @@ class InputFile(BaseModel):
 
     @classmethod
     def of(cls, path: Path) -> InputFile:
-        """Look at a file."""
+        """Look at a file, or at all files of a folder."""
+        if path.is_dir():
+            return cls._of_folder(path)
         stat = path.stat()
         digest = hashlib.blake2b(str(stat.st_size).encode(), digest_size=16)
         with path.open("rb") as file:
@@ -49,8 +52,25 @@ class InputFile(BaseModel):
                     digest.update(file.read(_BLOCK))
         return cls(size=stat.st_size, modified=stat.st_mtime_ns, digest=digest.hexdigest())
 
+    @classmethod
+    def _of_folder(cls, path: Path) -> InputFile:
+        """Names, sizes and contents of the files of a folder; of many, the contents of some."""
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        digest = hashlib.blake2b(digest_size=16)
+        looked_at = set(range(0, len(files), max(1, len(files) // _FOLDER_FILES)))
+        size = modified = 0
+        for i, file in enumerate(files):
+            stat = file.stat()
+            size, modified = size + stat.st_size, max(modified, stat.st_mtime_ns)
+            digest.update(f"{file.relative_to(path)} {stat.st_size} ".encode())
+            if i in looked_at:
+                digest.update(cls.of(file).digest.encode())
+        return cls(size=size, modified=modified, digest=digest.hexdigest())
+
     def same(self, path: Path) -> bool:
-        """Whether a file still has the content it had; a copy with another date does."""
+        """Whether a file or folder still has the content it had; a copy with another date does."""
+        if path.is_dir():
+            return InputFile.of(path).digest == self.digest
         stat = path.stat()
         if stat.st_size != self.size:
             return False
@@ -72,7 +92,7 @@ def check_inputs(known: dict[str, InputFile]) -> None:
     """
     for name, file in known.items():
         path = Path(name)
-        if not path.is_file():
+        if not path.exists():
             raise HyperPerturbError(
                 f"The file '{name}', which the run was trained from, is gone.", hint="Start a new run."
             )

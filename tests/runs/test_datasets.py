@@ -290,3 +290,55 @@ def test_a_slug_is_always_safe(text):
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789._-")
     assert not name.startswith(".")
     assert ".." not in name
+
+
+def packed(folder):
+    """The files of a folder as a browser sends them."""
+    return [
+        (io.BytesIO(path.read_bytes()), path.name) for path in sorted(folder.rglob("*")) if path.is_file()
+    ]
+
+
+def test_files_that_belong_together_are_uploaded_together(ws, tmp_path):
+    from tests.data.conftest import small_adata
+    from tests.data.format_files import write_format
+
+    path = write_format(small_adata(), tmp_path / "here", "mtx")
+    files = packed(tmp_path / "here")
+    assert len(files) == 5, "matrix, barcodes, features, guide calls, feature reference"
+    dataset = datasets.add_upload(ws, *files[0], beside=files[1:], title="Ten x")
+    shutil.rmtree(tmp_path / "here")
+    assert dataset.report.proposal.label == "Non-Targeting"
+    assert [table.name for table in dataset.tables] == [
+        "feature_reference.csv",
+        "protospacer_calls_per_cell.csv",
+    ]
+    confirmed = datasets.confirm_controls(ws, dataset.name, column="gene_target", control="Non-Targeting")
+    assert datasets.load_effects(ws, dataset.name).targets == (("G0",), ("G0", "G1"), ("G1",), ("G2",))
+    config = RunConfig.for_dataset(confirmed)
+    assert config.tables == dataset.tables
+    assert all(file.exists() for file in config.files())
+    assert not path.exists()
+    with pytest.raises(HyperPerturbError, match="several screens"):
+        datasets.add_upload(ws, io.BytesIO(b"a"), "a.h5ad", beside=[(io.BytesIO(b"b"), "b.loom")])
+    with pytest.raises(HyperPerturbError, match="without its barcodes"):
+        datasets.add_upload(ws, io.BytesIO(b"a"), "matrix.mtx")
+    with pytest.raises(HyperPerturbError, match="several tables of effects"):
+        datasets.add_upload(ws, io.BytesIO(b"a"), "a.csv", beside=[(io.BytesIO(b"b"), "b.csv")])
+    assert [d.name for d in datasets.list_datasets(ws)] == ["ten-x"]
+
+
+def test_a_folder_is_registered_and_known_again(ws, tmp_path):
+    from hyperperturb.runs.inputs import InputFile
+    from tests.data.conftest import small_adata
+    from tests.data.format_files import write_format
+
+    path = write_format(small_adata(), tmp_path, "zarr")
+    dataset = datasets.register_dataset(ws, path)
+    assert (dataset.title, dataset.kind, dataset.available) == ("screen", "screen", True)
+    before = InputFile.of(path)
+    shutil.copytree(path, tmp_path / "copy.zarr")
+    assert before.same(tmp_path / "copy.zarr")
+    part = next(p for p in (tmp_path / "copy.zarr" / "X").rglob("*") if p.is_file() and p.stat().st_size > 40)
+    part.write_bytes(part.read_bytes()[::-1])
+    assert not before.same(tmp_path / "copy.zarr")
