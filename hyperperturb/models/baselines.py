@@ -1,19 +1,52 @@
-"""Trivial predictors that every model has to beat before it may claim anything.
+"""Simple predictors that every model has to beat before it may claim anything.
 
 A predictor is a function (training effects, targets to predict) → (Q, R) effects; see
-:class:`hyperperturb.evaluation.cross_validation.Predictor`.
+:class:`hyperperturb.evaluation.cross_validation.Predictor`. Each of these sees the training effects it is given, the
+networks where it says so, and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse.linalg import svds
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.models.gene_kernels import GeneKernels
 
+if TYPE_CHECKING:
+    from hyperperturb.evaluation.cross_validation import Predictor
+
 _RIDGE = np.geomspace(0.01, 100, 25)
+_NEIGHBOURS = (1, 2, 3, 5, 8, 12, 20, 32, 50)
+_COMPONENTS = 10
+_PCA_RIDGE = 0.1
+
+
+def simple_baselines(kernels: GeneKernels) -> dict[str, Predictor]:
+    """All of them by name, in the order a report shows them.
+
+    Parameters
+    ----------
+    kernels
+        Similarities over at least all target genes, for the two that use networks.
+
+    Examples
+    --------
+    >>> list(simple_baselines(GeneKernels(("A",), np.ones((1, 1)))))[:3]
+    ['no_change', 'training_mean', 'additive']
+    """
+    return {
+        "no_change": no_change,
+        "training_mean": training_mean,
+        "additive": additive,
+        "ridge_pca": ridge_pca,
+        "network_neighbours": NetworkNeighbours(kernels),
+        "effect_neighbours": effect_neighbours,
+        "network_kernel_ridge": NetworkKernelRidge(kernels),
+    }
 
 
 def no_change(training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
@@ -24,6 +57,112 @@ def no_change(training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray
 def training_mean(training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
     """Predict the mean effect of the training perturbations for everything, (Q, R)."""
     return np.repeat(training.effect.mean(axis=0, dtype=np.float64)[None], len(targets), axis=0)
+
+
+def additive(training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
+    """Predict the sum of the measured effects of the single genes, (Q, R).
+
+    A gene that the training part never perturbs alone counts as the mean of the genes that it does perturb alone (as
+    the mean of all training perturbations, where there are none). So for a single unseen gene this is a mean, and for
+    a combination of seen ones it is the additive model of Ahlmann-Eltze et al. (2025, Nature Methods 22:1657).
+    """
+    single = _single_effects(training)
+    unseen = _unseen_effect(training, single)
+    return np.array([sum(single.get(gene, unseen) for gene in target) for target in targets])
+
+
+def ridge_pca(training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
+    """Bilinear ridge regression on PCA embeddings of the genes, (Q, R).
+
+    The linear model of Ahlmann-Eltze et al. (2025, Nature Methods 22:1657): Y ≈ G W Pᵀ + b with Y the expression under
+    each training perturbation, G the genes' first ten principal components in Y, P the rows of G that belong to the
+    perturbed genes, b the mean over perturbations and W = (GᵀG + 0.1 I)⁻¹ Gᵀ (Y − b) P (PᵀP + 0.1 I)⁻¹. Effects take
+    the place of expression where the control mean is not known. A combination has the sum of its genes' embeddings. A
+    gene that is not measured has no embedding: it teaches nothing and is predicted as the mean.
+    """
+    Y = training.effect.astype(np.float64).T
+    mean = Y.mean(axis=1)
+    level = 0.0 if training.control_mean is None else training.control_mean.astype(np.float64)[:, None]
+    expression = Y + level
+    G = _components(expression - expression.mean(axis=0))
+    row = {gene: i for i, gene in enumerate(training.genes)}
+
+    def embedding(sets: Sequence[Sequence[str]]) -> np.ndarray:
+        out = np.zeros((len(sets), G.shape[1]))
+        for i, genes in enumerate(sets):
+            for gene in genes:
+                if gene in row:
+                    out[i] += G[row[gene]]
+        return out
+
+    known = np.array([any(gene in row for gene in target) for target in training.targets])
+    if not known.any() or not G.any():
+        return training_mean(training, targets)
+    P = embedding([t for t, there in zip(training.targets, known, strict=True) if there])
+    penalty = _PCA_RIDGE * np.eye(G.shape[1])
+    left = np.linalg.solve(G.T @ G + penalty, G.T @ (Y[:, known] - mean[:, None]))
+    W = np.linalg.solve(P.T @ P + penalty, P.T @ left.T).T
+    return mean + embedding(targets) @ (G @ W).T
+
+
+class NetworkNeighbours:
+    """The mean of the training perturbations whose targets are nearest in the networks, weighted by similarity.
+
+    Two perturbations are as similar as their targets are on average. The number of neighbours (1 to 50) is the one with
+    the least error when each training perturbation is predicted from those that share no gene with it. Where nothing is
+    similar at all, this is the mean of the training perturbations.
+
+    Parameters
+    ----------
+    kernels
+        Similarities over at least all target genes; only the networks' part is used.
+    """
+
+    def __init__(self, kernels: GeneKernels) -> None:
+        self.kernels = kernels
+
+    def __call__(self, training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
+        """Choose the number of neighbours on the training effects and predict, (Q, R)."""
+        Y = training.effect.astype(np.float64)
+        genes = sorted({g for target in training.targets for g in target})
+        member = _membership(training.targets, genes)
+        among = np.where(
+            member @ member.T > 0, -np.inf, _similarity(self.kernels, training, training.targets)
+        )
+        k = _best_number(among, Y)
+        return _nearest_mean(_similarity(self.kernels, training, targets), Y, k)
+
+
+def effect_neighbours(training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
+    """Sum over the targets of the effects of the genes nearest in effect space, (Q, R).
+
+    A measured gene has a place in effect space without being perturbed itself: how it responds to each training
+    perturbation (its own response to itself left out). A target that no training perturbation hits alone is predicted
+    as the mean of the single genes whose places correlate most with its own, weighted by that, their number
+    chosen as in :class:`NetworkNeighbours`; one that some training perturbation hits alone is its own nearest
+    neighbour. A gene that is neither measured nor hit alone counts as the mean of the single genes. So where targets
+    are not measured (a table of components), this is :func:`additive`.
+    """
+    single = _single_effects(training)
+    unseen = _unseen_effect(training, single)
+    column = {gene: i for i, gene in enumerate(training.genes)}
+    placed = [gene for gene in single if gene in column]
+    wanted = [gene for gene in dict.fromkeys(g for t in targets for g in t) if gene not in single]
+    found = [gene for gene in wanted if gene in column]
+    if len(placed) > 2 and found:
+        place = training.effect.astype(np.float64)
+        for i, target in enumerate(training.targets):
+            place[i, [column[gene] for gene in target if gene in column]] = 0.0
+        place -= place.mean(axis=0)
+        place /= np.maximum(np.linalg.norm(place, axis=0), np.finfo(float).tiny)
+        mine = place[:, [column[gene] for gene in placed]]
+        among = mine.T @ mine
+        np.fill_diagonal(among, -np.inf)
+        Y = np.array([single[gene] for gene in placed])
+        k = _best_number(among, Y)
+        near = _nearest_mean(place[:, [column[gene] for gene in found]].T @ mine, Y, k)
+        single |= dict(zip(found, near, strict=True))
+    return np.array([sum(single.get(gene, unseen) for gene in target) for target in targets])
 
 
 class NetworkKernelRidge:
@@ -41,16 +180,11 @@ class NetworkKernelRidge:
     def __init__(self, kernels: GeneKernels) -> None:
         self.kernels = kernels
 
-    def _similarity(self, a: Sequence[Sequence[str]], b: Sequence[Sequence[str]]) -> np.ndarray:
-        genes = sorted({g for target in (*a, *b) for g in target})
-        diffusion, _ = self.kernels.between(genes, genes)
-        return _membership(a, genes) @ diffusion @ _membership(b, genes).T
-
     def __call__(self, training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
         """Fit on the training effects and predict, (Q, R)."""
         Y = training.effect.astype(np.float64)
         mean = Y.mean(axis=0)
-        K = self._similarity(training.targets, training.targets)
+        K = _similarity(self.kernels, training, training.targets)
         residual = Y - mean
         gram = residual @ residual.T
         best, best_error = None, np.inf
@@ -60,7 +194,7 @@ class NetworkKernelRidge:
             error = float(np.sum(held_out / np.diag(inverse) ** 2))
             if error < best_error:
                 best, best_error = inverse, error
-        return mean + self._similarity(targets, training.targets) @ (best @ residual)
+        return mean + _similarity(self.kernels, training, targets) @ (best @ residual)
 
 
 def _membership(targets: Sequence[Sequence[str]], genes: Sequence[str]) -> np.ndarray:
@@ -70,3 +204,60 @@ def _membership(targets: Sequence[Sequence[str]], genes: Sequence[str]) -> np.nd
         for gene in target:
             out[row, column[gene]] = 1.0 / len(target)
     return out
+
+
+def _single_effects(training: Effects) -> dict[str, np.ndarray]:
+    """Gene → mean measured effect of the perturbations of this gene alone, (R,) float64."""
+    rows: dict[str, list[int]] = {}
+    for i, target in enumerate(training.targets):
+        if len(target) == 1:
+            rows.setdefault(target[0], []).append(i)
+    return {gene: training.effect[i].mean(axis=0, dtype=np.float64) for gene, i in rows.items()}
+
+
+def _unseen_effect(training: Effects, single: dict[str, np.ndarray]) -> np.ndarray:
+    """What a gene that was never perturbed alone is taken to do, (R,)."""
+    if single:
+        return np.mean(list(single.values()), axis=0)
+    return training.effect.mean(axis=0, dtype=np.float64)
+
+
+def _components(matrix: np.ndarray) -> np.ndarray:
+    """Scores of the rows on the first principal components of centred columns, (rows, at most 10)."""
+    k = min(_COMPONENTS, min(matrix.shape) - 1)
+    if k < 1:
+        return np.zeros((len(matrix), 1))
+    if min(matrix.shape) <= 2 * _COMPONENTS:
+        left, values, _ = np.linalg.svd(matrix, full_matrices=False)
+    else:
+        left, values, _ = svds(matrix, k=k, v0=np.ones(min(matrix.shape)))
+    order = np.argsort(-values)[:k]
+    return left[:, order] * values[order]
+
+
+def _similarity(kernels: GeneKernels, training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
+    """Mean similarity of the genes of ``targets`` with those of the training perturbations, (Q, P)."""
+    columns = sorted({g for target in training.targets for g in target})
+    rows = sorted({g for target in targets for g in target})
+    similarity, _ = kernels.between(rows, columns)
+    return _membership(targets, rows) @ similarity @ _membership(training.targets, columns).T
+
+
+def _nearest_mean(similarity: np.ndarray, Y: np.ndarray, k: int) -> np.ndarray:
+    """Mean of the k most similar rows of Y, weighted by similarity; of all rows where none is above 0."""
+    k = min(k, similarity.shape[1])
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    weight = np.zeros_like(similarity)
+    np.put_along_axis(
+        weight, nearest, np.maximum(np.take_along_axis(similarity, nearest, axis=1), 0.0), axis=1
+    )
+    none = weight.sum(axis=1) == 0
+    weight[none] = similarity[none] > -np.inf
+    weight[weight.sum(axis=1) == 0] = 1.0
+    return (weight / weight.sum(axis=1, keepdims=True)) @ Y
+
+
+def _best_number(among: np.ndarray, Y: np.ndarray) -> int:
+    """The number of neighbours with the least squared error of the rows of Y; −∞ in ``among`` forbids a neighbour."""
+    numbers = [k for k in _NEIGHBOURS if k < len(Y)] or [1]
+    return min(numbers, key=lambda k: float(np.sum((_nearest_mean(among, Y, k) - Y) ** 2)))

@@ -19,7 +19,7 @@ from hyperperturb.data.screen import inspect_screen
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.evaluation.cross_validation import cross_validate
 from hyperperturb.evaluation.verdict import MODEL
-from hyperperturb.models.baselines import NetworkKernelRidge, no_change, training_mean
+from hyperperturb.models.baselines import simple_baselines
 from hyperperturb.models.cell_training import fit_cell_heads, perturbation_points
 from hyperperturb.models.cells import read_cells
 from hyperperturb.models.epochs import EpochReport
@@ -303,12 +303,7 @@ def _train(
     report = _stage(run, "scores", _GENES, _SCORES)
     scores = cross_validate(
         effects,
-        {
-            MODEL: model_predictor(kernels, settings.seed),
-            "no_change": no_change,
-            "training_mean": training_mean,
-            "network_kernel_ridge": NetworkKernelRidge(kernels),
-        },
+        {MODEL: model_predictor(kernels, settings.seed), **simple_baselines(kernels)},
         folds=settings.folds,
         seed=settings.seed,
         progress=report,

@@ -17,6 +17,7 @@ from scipy.special import softmax
 
 from hyperperturb.data.simulate import SimulatedScreen, simulate_screen
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.models.baselines import simple_baselines
 from hyperperturb.models.inference import HyperPerturbInference, Refusal
 from hyperperturb.runs.directory import REQUIRED_FILES, RunDirectory
 
@@ -122,7 +123,7 @@ def test_genes_table(inference, trained):
 def test_metrics_and_card(inference, trained):
     metrics = json.loads((trained.path / "metrics.json").read_text())
     names = {row["name"] for row in metrics["methods"]}
-    assert names == {"hyperperturb", "no_change", "training_mean", "network_kernel_ridge"}
+    assert names == {"hyperperturb", *simple_baselines(None)}
     assert metrics["n_perturbations"] == 30
     assert len(metrics["per_perturbation"]) == 30
     assert metrics["hub_radius"]["spearman"] < -0.6, "after three epochs"
