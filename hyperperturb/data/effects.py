@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from hyperperturb.data.assignment import Assignment, assign_cells
 from hyperperturb.data.genes import short_list
-from hyperperturb.data.labels import control_codes, parse_targets
 from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress, scaled
@@ -290,54 +290,46 @@ def compute_effects(
 
 
 def _compute(screen: Screen, column: str, control: str, mode: Mode, progress: Progress | None) -> Effects:
-    labels = screen.label_codes(column)
-    found = list(labels.categories)
-    is_control = control_codes(found, control)
-    n_control = int(is_control[labels.codes[labels.codes >= 0]].sum()) if found else 0
-    if n_control == 0:
-        listed = short_list([f"'{label}'" for label in labels.counts()], 6)
-        raise HyperPerturbError(
-            f"No cell of {screen.name} has the control label '{control}' in column '{column}'.",
-            hint=f"The labels there are: {listed or 'none'}.",
-        )
-    known = frozenset(screen.genes)
-    n_of = np.bincount(labels.codes[labels.codes >= 0], minlength=len(found))
-    targets = {
-        label: parse_targets(label, control=control, known_genes=known)
-        for label, chosen, n in zip(found, is_control, n_of, strict=True)
-        if not chosen and n
-    }
-    perturbations = sorted(label for label in targets if targets[label])
-    if not perturbations:
-        raise HyperPerturbError(
-            f"Column '{column}' of {screen.name} has no perturbation beside the control '{control}'.",
-            hint="Choose another column or another control label.",
-        )
-    row_of = {label: row for row, label in enumerate(perturbations, start=1)}  # row 0 is the control
-    lookup = [0 if chosen else row_of.get(label, -1) for label, chosen in zip(found, is_control, strict=True)]
-    codes = np.array([*lookup, -1], dtype=np.int32)[labels.codes]
-
     from hyperperturb.data.statistics import label_sums
 
+    assigned = assign_cells(screen, column, control)
     if progress is not None:
         progress(0.0, "Starting to read the screen")
-    sums = label_sums(screen, codes, len(perturbations) + 1, progress=scaled(progress, 0.0, 0.98))
+    sums = label_sums(screen, assigned.codes, len(assigned.n_cells), progress=scaled(progress, 0.0, 0.98))
     if progress is not None:
         progress(0.98, "Computing effects and their errors")
-    n = np.bincount(codes[codes >= 0], minlength=len(perturbations) + 1).astype(np.int64)
-    mean, variance = _moments(sums[0], n[0])
-    effect = np.empty((len(perturbations), screen.n_genes), dtype=np.float32)
-    error = np.empty_like(effect)
-    for row in range(len(perturbations)):  # one at a time: the float64 sums are the largest thing in memory
-        own_mean, own_variance = _moments(sums[row + 1], n[row + 1])
-        effect[row] = own_mean - mean
-        error[row] = np.sqrt(own_variance / n[row + 1] + variance / n[0])
+    effects = effects_of_sums(sums, assigned, screen.genes, control=control, mode=mode)
     if progress is not None:
         progress(1.0, "Effects computed")
+    return effects
+
+
+def effects_of_sums(
+    sums: np.ndarray, assigned: Assignment, genes: tuple[str, ...], *, control: str, mode: Mode
+) -> Effects:
+    """Turn sums over cells into effects.
+
+    Parameters
+    ----------
+    sums
+        ``(P + 1, R, 2)``: what :func:`~hyperperturb.data.statistics.label_sums` gives, the control first.
+    assigned
+        Perturbations and their numbers of cells, at least one each.
+    genes, control, mode
+        As in :class:`Effects`.
+    """
+    n = assigned.n_cells
+    mean, variance = moments(sums[0], n[0])
+    effect = np.empty((len(n) - 1, len(genes)), dtype=np.float32)
+    error = np.empty_like(effect)
+    for row in range(len(effect)):  # one at a time: the float64 sums are the largest thing in memory
+        own_mean, own_variance = moments(sums[row + 1], n[row + 1])
+        effect[row] = own_mean - mean
+        error[row] = np.sqrt(own_variance / n[row + 1] + variance / n[0])
     return Effects(
-        perturbations=tuple(perturbations),
-        targets=tuple(targets[label] for label in perturbations),
-        genes=screen.genes,
+        perturbations=assigned.perturbations,
+        targets=assigned.targets,
+        genes=genes,
         effect=effect,
         standard_error=error,
         n_cells=n[1:],
@@ -349,8 +341,8 @@ def _compute(screen: Screen, column: str, control: str, mode: Mode, progress: Pr
     )
 
 
-def _moments(sums: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and unbiased variance from sums and sums of squares; NaN variance for one cell."""
+def moments(sums: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give mean and unbiased variance from sums and sums of squares, ``(..., 2)``; NaN variance for one cell."""
     mean = sums[:, 0] / n
     if n < 2:
         return mean, np.full_like(mean, np.nan)

@@ -25,24 +25,29 @@ _DISK_RADIUS = 2.5
 _ROWS_OF_QUALITY = 4096
 
 
-def hub_radius(centrality: np.ndarray) -> np.ndarray:
+def hub_radius(centrality: np.ndarray, *, flat: bool = False) -> np.ndarray:
     """The radius, in units of 1/√c, that a gene of this centrality is pulled to.
 
     Genes ranked by centrality fill a hyperbolic disk of radius 2.5 evenly, the most central first: the area within r
     grows as cosh r − 1, which is why there is room for few hubs in the middle and for many genes at the rim
-    (Krioukov et al. 2010, eq. 7, uniform case).
+    (Krioukov et al. 2010, eq. 7, uniform case). In flat space it grows as r².
 
     Parameters
     ----------
     centrality
         (N,) ranks scaled to [0, 1], 1 the most central.
+    flat
+        Fill a flat disk of the same radius.
 
     Examples
     --------
     >>> hub_radius(np.array([1.0, 0.0])).tolist()
     [0.0, 2.5]
     """
-    return np.arccosh(1.0 + (1.0 - np.asarray(centrality)) * (np.cosh(_DISK_RADIUS) - 1.0))
+    outside = 1.0 - np.asarray(centrality)
+    if flat:
+        return _DISK_RADIUS * np.sqrt(outside)
+    return np.arccosh(1.0 + outside * (np.cosh(_DISK_RADIUS) - 1.0))
 
 
 def fit_gene_space(
@@ -59,6 +64,7 @@ def fit_gene_space(
     jit_compile: bool = False,
     checkpoint: str | Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    manifold: str = "PoincareBall",
 ) -> DiffusionPoints:
     """Place the genes.
 
@@ -74,6 +80,8 @@ def fit_gene_space(
         File that training goes on from when it is interrupted (:func:`hyperperturb.nn.fitting.fit`).
     callbacks
         Keras callbacks of the fit.
+    manifold
+        ``Euclidean`` for the flat twin of the model.
 
     Returns
     -------
@@ -87,8 +95,9 @@ def fit_gene_space(
         dim=dim,
         epochs=epochs,
         learning_rate=learning_rate,
-        radius=hub_radius(centrality),
+        radius=hub_radius(centrality, flat=manifold == "Euclidean"),
         radius_weight=RADIUS_WEIGHT,
+        manifold=manifold,
         curvature=curvature,
         validation_split=validation_split,
         seed=seed,

@@ -1,0 +1,89 @@
+"""Which cells of a screen are controls, and which belong to which perturbation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyperperturb.data.genes import short_list
+from hyperperturb.data.labels import control_codes, parse_targets
+from hyperperturb.data.opening import Screen
+from hyperperturb.errors import HyperPerturbError
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Which cells belong to which perturbation.
+
+    Attributes
+    ----------
+    perturbations
+        ``(P,)`` labels, in alphabetical order.
+    targets
+        ``(P,)`` target genes of each.
+    codes
+        ``(n_cells,)`` int32: 0 for control cells, 1 … P for perturbations, −1 for cells that are left out.
+    n_cells
+        ``(P + 1,)`` cells of the control and of each perturbation.
+    """
+
+    perturbations: tuple[str, ...]
+    targets: tuple[tuple[str, ...], ...]
+    codes: np.ndarray
+    n_cells: np.ndarray
+
+
+def assign_cells(screen: Screen, column: str, control: str) -> Assignment:
+    """Say which cells are controls and which belong to which perturbation.
+
+    Cells without a label, and labels that are controls of another kind or mean "not assigned", are left out.
+
+    Parameters
+    ----------
+    screen
+        An open screen.
+    column, control
+        As in :func:`~hyperperturb.data.effects.compute_effects`.
+
+    Returns
+    -------
+    Assignment
+
+    Raises
+    ------
+    HyperPerturbError
+        No such column or control label; no perturbation beside the control.
+    """
+    labels = screen.label_codes(column)
+    found = list(labels.categories)
+    is_control = control_codes(found, control)
+    n_control = int(is_control[labels.codes[labels.codes >= 0]].sum()) if found else 0
+    if n_control == 0:
+        listed = short_list([f"'{label}'" for label in labels.counts()], 6)
+        raise HyperPerturbError(
+            f"No cell of {screen.name} has the control label '{control}' in column '{column}'.",
+            hint=f"The labels there are: {listed or 'none'}.",
+        )
+    known = frozenset(screen.genes)
+    n_of = np.bincount(labels.codes[labels.codes >= 0], minlength=len(found))
+    targets = {
+        label: parse_targets(label, control=control, known_genes=known)
+        for label, chosen, n in zip(found, is_control, n_of, strict=True)
+        if not chosen and n
+    }
+    perturbations = sorted(label for label in targets if targets[label])
+    if not perturbations:
+        raise HyperPerturbError(
+            f"Column '{column}' of {screen.name} has no perturbation beside the control '{control}'.",
+            hint="Choose another column or another control label.",
+        )
+    row_of = {label: row for row, label in enumerate(perturbations, start=1)}  # row 0 is the control
+    lookup = [0 if chosen else row_of.get(label, -1) for label, chosen in zip(found, is_control, strict=True)]
+    codes = np.array([*lookup, -1], dtype=np.int32)[labels.codes]
+    return Assignment(
+        perturbations=tuple(perturbations),
+        targets=tuple(targets[label] for label in perturbations),
+        codes=codes,
+        n_cells=np.bincount(codes[codes >= 0], minlength=len(perturbations) + 1).astype(np.int64),
+    )

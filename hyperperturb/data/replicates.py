@@ -1,0 +1,205 @@
+"""Two halves of a screen, each with effects of its own: how well the experiment agrees with itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hyperperturb.data.assignment import Assignment, assign_cells
+from hyperperturb.data.effects import Effects, Mode, effects_of_sums
+from hyperperturb.data.opening import Screen, open_screen
+from hyperperturb.errors import HyperPerturbError
+from hyperperturb.progress import Progress
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+MIN_CELLS = 10
+"""Cells that a perturbation must have in each half to be compared."""
+
+_NESTED = 0.9  # share of the cells of a unit that have one label, above which units are parts of labels
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Effects of a screen and of two halves of it.
+
+    Attributes
+    ----------
+    whole
+        Effects over all cells.
+    first, second
+        Effects of the perturbations with at least ten cells in each half, each against the controls of its half.
+    halves
+        What was halved, in words: ``cells at random``, ``guides (guide)``, ``batches (batch)``.
+    """
+
+    whole: Effects
+    first: Effects
+    second: Effects
+    halves: str
+
+
+def compute_replicates(
+    source: str | Path | AnnData,
+    *,
+    column: str,
+    control: str,
+    layer: str | None = None,
+    tables: Sequence[str | Path] = (),
+    mode: Mode = "knockout",
+    by: str | None = None,
+    within: tuple[str, str] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Replicates:
+    """Compute the effects of a screen and of two halves of it, in one streaming pass.
+
+    Parameters
+    ----------
+    source, column, control, layer, tables, mode
+        As in :func:`~hyperperturb.data.effects.compute_effects`.
+    by
+        None halves the cells of every label at random. Else an ``obs`` column: guides, of which each belongs to one
+        label, are shared out within their label, batches over the whole screen; the larger ones first, each to the
+        half with fewer cells so far, in random order where they are alike.
+    within
+        An ``obs`` column and the value that cells must have there: one batch, one condition.
+    seed
+        Of the halving.
+    progress
+        Told the rate and the time left.
+
+    Returns
+    -------
+    Replicates
+        ``whole`` equals what :func:`~hyperperturb.data.effects.compute_effects` gives for the same cells.
+
+    Raises
+    ------
+    HyperPerturbError
+        What ``compute_effects`` refuses; no such column or value; no perturbation, or not the controls, with ten cells
+        in each half.
+    """
+    from hyperperturb.data.statistics import label_sums
+
+    with open_screen(source, layer=layer, tables=tables) as screen:
+        assigned = assign_cells(screen, column, control)
+        if within is not None:
+            assigned = _only(assigned, _chosen(screen, *within), f"'{within[1]}' in column '{within[0]}'")
+        rng = np.random.default_rng(seed)
+        half, words = _halves(screen, assigned.codes, by, rng)
+        codes = np.where(assigned.codes >= 0, 2 * assigned.codes + half, -1).astype(np.int32)
+        n = np.bincount(codes[codes >= 0], minlength=2 * len(assigned.n_cells))
+        sums = label_sums(screen, codes, len(n), progress=progress)
+        n, sums = n.reshape(-1, 2), sums.reshape(-1, 2, *sums.shape[1:])
+        whole = effects_of_sums(sums.sum(axis=1), assigned, screen.genes, control=control, mode=mode)
+        enough = n.min(axis=1) >= MIN_CELLS
+        if not enough[0] or not enough[1:].any():
+            which = "The controls have" if not enough[0] else "No perturbation has"
+            raise HyperPerturbError(
+                f"{which} {'fewer than ' if not enough[0] else ''}{MIN_CELLS} cells in each half of {screen.name} "
+                f"({words}).",
+                hint="Halve the cells at random instead of a column." if by else "It has too few cells.",
+            )
+        enough[0] = True
+        parts = []
+        for side in (0, 1):
+            part = replace(_subset(assigned, enough[1:]), n_cells=n[enough, side].astype(np.int64))
+            parts.append(effects_of_sums(sums[enough, side], part, screen.genes, control=control, mode=mode))
+    return Replicates(whole, *parts, words)
+
+
+def _chosen(screen: Screen, column: str, value: str) -> np.ndarray:
+    labels = screen.label_codes(column)
+    found = [str(label) for label in labels.categories]
+    if value not in found:
+        raise HyperPerturbError(
+            f"Column '{column}' of {screen.name} has no value '{value}'.",
+            hint=f"Its values are: {', '.join(found[:8])}.",
+        )
+    return labels.codes == found.index(value)
+
+
+def _only(assigned: Assignment, keep: np.ndarray, where: str) -> Assignment:
+    """The cells that are kept, and the perturbations that then have any."""
+    codes = np.where(keep, assigned.codes, -1)
+    n = np.bincount(codes[codes >= 0], minlength=len(assigned.n_cells))
+    if n[0] == 0 or not n[1:].any():
+        raise HyperPerturbError(
+            f"The cells with {where} hold {'no controls' if n[0] == 0 else 'controls only'}.",
+            hint="Choose another value.",
+        )
+    there = n > 0
+    number = np.where(there, np.cumsum(there) - 1, -1)
+    codes = np.where(codes >= 0, number[codes], -1).astype(np.int32)
+    return replace(_subset(assigned, there[1:]), codes=codes, n_cells=n[there].astype(np.int64))
+
+
+def _subset(assigned: Assignment, keep: np.ndarray) -> Assignment:
+    rows = np.flatnonzero(keep)
+    return replace(
+        assigned,
+        perturbations=tuple(assigned.perturbations[i] for i in rows),
+        targets=tuple(assigned.targets[i] for i in rows),
+    )
+
+
+def _halves(
+    screen: Screen, codes: np.ndarray, by: str | None, rng: np.random.Generator
+) -> tuple[np.ndarray, str]:
+    """0 or 1 for each cell, and what was halved in words; the controls' cells are always halved as well."""
+    if by is None:
+        return _alternate(codes, rng), "cells at random"
+    unit = screen.label_codes(by).codes
+    there = (codes >= 0) & (unit >= 0)
+    pairs, counts = np.unique(np.stack([codes[there], unit[there]]), axis=1, return_counts=True)
+    largest = np.zeros(int(unit.max()) + 1, dtype=np.int64)
+    np.maximum.at(largest, pairs[1], counts)
+    nested = largest.sum() >= _NESTED * counts.sum()
+    half = np.full(len(codes), -1)
+    if nested:
+        table = np.zeros((int(codes.max()) + 1, len(largest)), dtype=np.int8)
+        for label in np.unique(pairs[0]):
+            mine = pairs[0] == label
+            if label == 0 and mine.sum() == 1:  # all controls under one name: their cells are halved instead
+                there &= codes != 0
+                continue
+            table[label, pairs[1][mine]] = _share_out(counts[mine], rng)
+        half[there] = table[codes[there], unit[there]]
+        words = f"guides ({by})"
+    else:
+        size = np.bincount(unit[there], minlength=len(largest))
+        half[there] = _share_out(size, rng)[unit[there]]
+        words = f"batches ({by})"
+    lone = half < 0  # cells without a unit
+    half[lone] = _alternate(codes, rng)[lone]
+    return half, words
+
+
+def _alternate(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Halves of every label at random, equal but for one cell."""
+    order = rng.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    first = np.searchsorted(codes[order], codes[order], side="left")
+    half = np.empty(len(codes), dtype=np.int64)
+    half[order] = (np.arange(len(codes)) - first) % 2
+    return half
+
+
+def _share_out(size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Units of given sizes in two halves of about equal size, (units,) int8."""
+    half = np.zeros(len(size), dtype=np.int8)
+    total = [0, 0]
+    shuffled = rng.permutation(len(size))
+    flip = int(rng.integers(2))  # which half gets the largest
+    for unit in shuffled[np.argsort(-size[shuffled], kind="stable")]:
+        side = int(total[1 - flip] < total[flip])
+        side = flip ^ side
+        half[unit] = side
+        total[side] += int(size[unit])
+    return half

@@ -1,0 +1,204 @@
+"""The model with one thing taken away, to tell what that thing is worth: genes dealt out at random, rewired networks,
+flat space.
+
+Each is the model's own predictor on other knowledge about genes, with the same settings, parameters and budget.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+from scipy.stats import rankdata
+
+from hyperperturb.data.network import Network, tidy
+from hyperperturb.models.gene_kernels import GeneKernels
+from hyperperturb.models.predictor import target_kernels
+from hyperperturb.models.settings import TrainingSettings
+from hyperperturb.models.universe import Universe, build_universe
+
+if TYPE_CHECKING:
+    from hyperperturb.manifolds.base import Manifold
+    from hyperperturb.models.graph_points import DiffusionPoints
+
+_SWAPS = 10  # attempted swaps an edge; the shuffle has then long forgotten where it began (Milo et al. 2003)
+
+
+def permuted_genes(kernels: GeneKernels, targets: Sequence[str], *, seed: int) -> GeneKernels:
+    """The same similarities with the target genes' names dealt out at random.
+
+    What is left is how alike genes are in general, without who is like whom.
+
+    Parameters
+    ----------
+    kernels
+        Similarities over at least the targets.
+    targets
+        The genes whose names change places.
+    seed
+        Of the deal.
+
+    Examples
+    --------
+    >>> kernels = GeneKernels(("A", "B", "C"), np.eye(3), np.eye(3))
+    >>> sorted(permuted_genes(kernels, ("A", "B", "C"), seed=1).genes)
+    ['A', 'B', 'C']
+    """
+    known = sorted({gene for gene in targets if gene in kernels})
+    dealt = dict(zip(known, np.random.default_rng(seed).permutation(known).tolist(), strict=True))
+    columns = kernels.columns
+    return replace(
+        kernels,
+        genes=tuple(dealt.get(gene, gene) for gene in kernels.genes),
+        columns=None if columns is None else tuple(dealt.get(gene, gene) for gene in columns),
+    )
+
+
+def rewired(network: Network, *, seed: int) -> Network:
+    """A random network in which each gene has as many neighbours as before, with the same weights shuffled.
+
+    Pairs of edges swap ends (ten tries an edge), without loops and double edges.
+
+    Parameters
+    ----------
+    network
+        Any network.
+    seed
+        Of the swaps and of the shuffle.
+
+    Examples
+    --------
+    >>> from hyperperturb.data.network import network_from_edges
+    >>> network = network_from_edges(list("ABCDEF"), list("BCDEFA"), name="ring")
+    >>> rewired(network, seed=0).degree.tolist()
+    [2, 2, 2, 2, 2, 2]
+    """
+    import igraph
+
+    upper = sparse.triu(network.adjacency, k=1).tocoo()
+    graph = igraph.Graph(n=network.n_genes, edges=np.column_stack(upper.coords).tolist())
+    state = random.getstate()
+    random.seed(seed)  # igraph draws from Python's generator
+    try:
+        graph.rewire(n=_SWAPS * graph.ecount())
+    finally:
+        random.setstate(state)
+    row, column = np.array(graph.get_edgelist(), dtype=np.int64).reshape(-1, 2).T
+    weight = np.random.default_rng(seed).permutation(upper.data)
+    half = sparse.coo_array((weight, (row, column)), shape=network.adjacency.shape)
+    return replace(network, adjacency=tidy(half + half.T), name=f"{network.name}, rewired", signs=None)
+
+
+def place_genes(
+    universe: Universe, settings: TrainingSettings, *, manifold: str = "PoincareBall", seed: int | None = None
+) -> DiffusionPoints:
+    """Train gene points as a training does, in hyperbolic or flat space, without a record of it.
+
+    Parameters
+    ----------
+    universe
+        N genes.
+    settings
+        Dimensions, epochs, step size and the rest.
+    manifold
+        ``PoincareBall``, or ``Euclidean`` for the flat twin: the same loss, steps and number of coordinates.
+    seed
+        In the place of that of the settings.
+    """
+    from hyperperturb.models.gene_space import fit_gene_space
+
+    degree = np.diff(universe.adjacency.indptr)
+    return fit_gene_space(
+        universe.similarity,
+        (rankdata(degree) - 1.0) / max(len(degree) - 1, 1),
+        dim=settings.embedding_dim,
+        epochs=settings.epochs,
+        learning_rate=settings.point_learning_rate,
+        curvature=settings.curvature,
+        validation_split=settings.validation_split,
+        seed=settings.seed if seed is None else seed,
+        annealing=settings.annealing,
+        jit_compile=settings.jit_compile,
+        manifold=manifold,
+    )
+
+
+def proximity(
+    positions: np.ndarray, manifold: Manifold, curvature: float, columns: Sequence[int]
+) -> np.ndarray:
+    """exp(−distance) of all points with some of them, (N, len(columns)) float32, in whatever space they are.
+
+    Parameters
+    ----------
+    positions
+        (N, D) points of the manifold of curvature −1, or flat.
+    curvature
+        Distances are divided by its square root.
+    columns
+        Rows of ``positions``.
+    """
+    distance = manifold.pairwise_dist(positions, positions[np.asarray(columns)]) / np.sqrt(curvature)
+    return np.exp(-distance).astype(np.float32)
+
+
+def trained_kernels(
+    universe: Universe,
+    targets: Sequence[str],
+    settings: TrainingSettings,
+    *,
+    manifold: str = "PoincareBall",
+    seed: int | None = None,
+) -> GeneKernels:
+    """What the effect head knows about genes once their points are trained; see :func:`place_genes`."""
+    space = place_genes(universe, settings, manifold=manifold, seed=seed)
+    row = {gene: i for i, gene in enumerate(universe.genes)}
+    near = proximity(
+        space.all_positions(), space.manifold, float(space.curvature), [row[gene] for gene in targets]
+    )
+    return target_kernels(universe, near, targets)
+
+
+def variant_kernels(
+    name: str,
+    kernels: GeneKernels,
+    *,
+    networks: Sequence[Network],
+    universe: Universe,
+    targets: Sequence[str],
+    response_genes: Sequence[str],
+    settings: TrainingSettings,
+    seed: int,
+) -> GeneKernels:
+    """What the effect head knows about genes in a variant of the model.
+
+    Parameters
+    ----------
+    name
+        One of :data:`hyperperturb.evaluation.verdict.VARIANTS`.
+    kernels
+        The model's own.
+    networks, universe, targets, response_genes, settings
+        What those were made from.
+    seed
+        Of the variant.
+    """
+    makers: dict[str, Callable[[], Any]] = {
+        "random_embedding": lambda: permuted_genes(kernels, targets, seed=seed),
+        "rewired_network": lambda: trained_kernels(
+            build_universe(
+                [rewired(network, seed=seed) for network in networks],
+                targets=targets,
+                response_genes=response_genes,
+                max_genes=settings.max_genes,
+            ),
+            targets,
+            settings,
+            seed=seed,
+        ),
+        "flat_twin": lambda: trained_kernels(universe, targets, settings, manifold="Euclidean", seed=seed),
+    }
+    return makers[name]()

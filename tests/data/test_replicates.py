@@ -1,0 +1,102 @@
+"""Two halves of a screen: disjoint, whole together, and as different as sampling makes them."""
+
+from __future__ import annotations
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from hyperperturb.data.effects import compute_effects
+from hyperperturb.data.replicates import _share_out, compute_replicates
+from hyperperturb.errors import HyperPerturbError
+
+LABELS = {"column": "perturbation", "control": "non-targeting"}
+
+
+@pytest.fixture(scope="module")
+def adata():
+    """Sixty cells a label, three guides of unlike sizes each, two batches."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["non-targeting", "A", "B"], 60)
+    guide = [f"{label}_g{[1, 1, 1, 2, 2, 3][i % 6]}" for i, label in enumerate(labels)]
+    counts = rng.poisson(2.0, size=(180, 12)).astype(np.float32)
+    obs = pd.DataFrame(
+        {
+            "perturbation": labels,
+            "guide": guide,
+            "batch": np.where(np.arange(180) % 3 < 1, "one", "two"),
+            "condition": np.where(np.arange(180) % 2 < 1, "rest", "stimulated"),
+        },
+        index=[f"c{i}" for i in range(180)],
+    )
+    return anndata.AnnData(counts, obs=obs, var=pd.DataFrame(index=[f"G{i}" for i in range(12)]))
+
+
+def test_the_whole_is_what_effects_are(adata):
+    plain, got = compute_effects(adata, **LABELS), compute_replicates(adata, **LABELS)
+    assert got.whole.perturbations == plain.perturbations
+    assert got.whole.effect == pytest.approx(plain.effect, abs=1e-6)
+    assert got.whole.standard_error == pytest.approx(plain.standard_error, abs=1e-6)
+    assert got.whole.n_cells.tolist() == plain.n_cells.tolist()
+    assert got.halves == "cells at random"
+
+
+@pytest.mark.parametrize(
+    ("by", "words"), [(None, "cells at random"), ("guide", "guides (guide)"), ("batch", "batches (batch)")]
+)
+def test_halves_are_disjoint_and_whole_together(adata, by, words):
+    got = compute_replicates(adata, **LABELS, by=by)
+    assert got.halves == words
+    assert got.first.n_cells + got.second.n_cells == pytest.approx(got.whole.n_cells)
+    together = (
+        got.first.mean * got.first.n_cells[:, None] + got.second.mean * got.second.n_cells[:, None]
+    ) / got.whole.n_cells[:, None]
+    assert together == pytest.approx(got.whole.mean, abs=1e-5)
+    assert not np.allclose(got.first.effect, got.second.effect)
+
+
+def test_guides_stay_whole(adata):
+    """Guides of 30, 20 and 10 cells make halves of 30 each: the effect of one half is that of the first guide."""
+    got = compute_replicates(adata, **LABELS, by="guide")
+    alone = adata[[g.endswith("_g1") for g in adata.obs["guide"]]].copy()
+    assert set(got.first.n_cells.tolist()) == {30}
+    one = compute_effects(alone, **LABELS).mean
+    for row in range(2):
+        assert min(np.abs(half.mean[row] - one[row]).max() for half in (got.first, got.second)) < 1e-5
+
+
+def test_within_a_condition(adata):
+    got = compute_replicates(adata, **LABELS, within=("condition", "rest"))
+    plain = compute_effects(adata[adata.obs["condition"] == "rest"].copy(), **LABELS)
+    assert got.whole.effect == pytest.approx(plain.effect, abs=1e-6)
+    assert got.whole.n_cells.tolist() == [30, 30]
+    with pytest.raises(HyperPerturbError, match="no value 'cold'"):
+        compute_replicates(adata, **LABELS, within=("condition", "cold"))
+
+
+def test_perturbations_that_fall_on_one_side_are_left_out(adata):
+    few = adata[[not (g.startswith("B") and not g.endswith("g1")) for g in adata.obs["guide"]]].copy()
+    got = compute_replicates(few, **LABELS, by="guide")
+    assert got.whole.perturbations == ("A", "B")
+    assert got.first.perturbations == got.second.perturbations == ("A",)
+
+
+def test_controls_under_one_name_are_halved_by_cell(adata):
+    one = adata.copy()
+    one.obs["guide"] = [g if not g.startswith("non") else "NT" for g in one.obs["guide"]]
+    got = compute_replicates(one, **LABELS, by="guide")
+    assert (got.first.n_control_cells, got.second.n_control_cells) == (30, 30)
+
+
+def test_too_few_cells_are_refused(adata):
+    small = adata[::6].copy()
+    with pytest.raises(HyperPerturbError, match="fewer than 10 cells in each half"):
+        compute_replicates(small, **LABELS)
+
+
+def test_shares_are_even():
+    rng = np.random.default_rng(0)
+    size = rng.integers(1, 100, size=40)
+    half = _share_out(size, rng)
+    assert abs(size[half == 0].sum() - size[half == 1].sum()) <= size.max()
