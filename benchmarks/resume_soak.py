@@ -2,8 +2,8 @@
 """Kill a training at random moments, many times, and see that nothing of it is left: the bits of the run are the same.
 
 One training of a small simulated screen is left alone; another, with the same configuration (dropout, annealing noise,
-STDP and curriculum on), is killed with signal 9 after a random time and resumed, until it has been killed as often as
-asked for; then it may end. Every array, score and row of the history is compared.
+STDP and curriculum on), is killed with signal 9 after a random time and resumed until it ends, and so on with
+the next until the kills asked for are done. Every array, score and row of the history is compared.
 
 Run: python benchmarks/resume_soak.py [--kills 20] [--seed 0]
 """
@@ -67,31 +67,34 @@ def main() -> int:
         if not wait(whole, 3600) or whole.status.state != "finished":
             raise SystemExit(whole.status.error)
         seconds = time.monotonic() - started
-        broken = RunDirectory.create(folder, config, name="broken")
-        launcher.submit(broken)
-        kills, where = 0, []
-        while True:
-            # between a fifth of and all the time that an undisturbed training takes
-            if wait(broken, rng.uniform(0.2, 1.0) * seconds if kills < args.kills else 3600):
-                break
-            pid, _ = broken.process()
-            if kills >= args.kills or pid is None:
-                continue
-            os.kill(pid, signal.SIGKILL)
-            wait(broken, 60)
-            kills += 1
-            where.append(broken.status.stage or "start")
-            launcher.resume(broken)
-        if broken.status.state != "finished":
-            raise SystemExit(broken.status.error)
-        with np.load(whole.file("arrays.npz")) as expected, np.load(broken.file("arrays.npz")) as found:
-            differing = [n for n in expected.files if expected[n].tobytes() != found[n].tobytes()]
-        histories = [pd.read_csv(run.file("history.csv")).drop(columns="time") for run in (whole, broken)]
-        same = histories[0].equals(histories[1]) and whole.metrics() == broken.metrics()
-    print("| killed | in the stages | arrays that differ | history and scores |\n| --- | --- | --- | --- |")
+        kills, runs, where, differing, same = 0, 0, [], set(), True
+        while kills < args.kills:
+            broken = RunDirectory.create(folder, config, name=f"broken-{kills}")
+            launcher.submit(broken)
+            # Anywhere between its start and its end; one that ends unhurt is compared too, and another one begins.
+            while not wait(broken, rng.uniform(0.0, 0.9) * seconds if kills < args.kills else 3600):
+                pid, _ = broken.process()
+                if kills >= args.kills or pid is None:
+                    continue
+                os.kill(pid, signal.SIGKILL)
+                wait(broken, 60)
+                kills += 1
+                where.append(broken.status.stage or "start")
+                launcher.resume(broken)
+            if broken.status.state != "finished":
+                raise SystemExit(broken.status.error)
+            runs += 1
+            with np.load(whole.file("arrays.npz")) as expected, np.load(broken.file("arrays.npz")) as found:
+                differing |= {n for n in expected.files if expected[n].tobytes() != found[n].tobytes()}
+            histories = [pd.read_csv(r.file("history.csv")).drop(columns="time") for r in (whole, broken)]
+            same = same and histories[0].equals(histories[1]) and whole.metrics() == broken.metrics()
     print(
-        f"| {kills} times | {', '.join(f'{s} {where.count(s)}' for s in dict.fromkeys(where))} | "
-        f"{', '.join(differing) or 'none'} | {'the same' if same else 'differ'} |"
+        "| killed | trainings | in the stages | arrays that differ | history and scores |\n"
+        "| --- | --- | --- | --- | --- |"
+    )
+    print(
+        f"| {kills} times | {runs} | {', '.join(f'{s} {where.count(s)}' for s in dict.fromkeys(where))} | "
+        f"{', '.join(sorted(differing)) or 'none'} | {'the same' if same else 'differ'} |"
     )
     return 0 if same and not differing else 1
 
