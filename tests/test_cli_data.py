@@ -43,13 +43,36 @@ def one_line(error: str) -> str:
 def test_without_a_command_it_says_what_there_is(call):
     code, out, _ = call()
     assert code == 0
-    for command in ("simulate", "inspect", "effects", "download", "train", "runs", "predict", "query", "app"):
+    for command in (
+        "simulate",
+        "inspect",
+        "quality",
+        "effects",
+        "download",
+        "train",
+        "runs",
+        "predict",
+        "query",
+        "app",
+    ):
         assert f"  {command} " in out
 
 
 @pytest.mark.parametrize(
     "command",
-    ["simulate", "inspect", "effects", "download", "preprocess", "train", "runs", "predict", "query", "app"],
+    [
+        "simulate",
+        "inspect",
+        "quality",
+        "effects",
+        "download",
+        "preprocess",
+        "train",
+        "runs",
+        "predict",
+        "query",
+        "app",
+    ],
 )
 def test_every_command_explains_itself_with_an_example(call, command):
     code, out, _ = call(command, "--help")
@@ -352,3 +375,36 @@ def test_the_module_and_the_exit_code_work_in_a_process(tmp_path):
     done = run("inspect", str(tmp_path / "no.h5ad"))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
+
+
+def test_quality_in_words_in_json_and_as_a_table(call, small_screen, tmp_path):
+    out = tmp_path / "quality.csv"
+    code, words, error = call(
+        "quality", small_screen, "--mode", "knockdown", "--csv", out, "--permutations", 99
+    )
+    assert code == 0, error
+    assert "24 perturbations" in words
+    assert "Nothing that a reviewer would raise was found." in words
+    table = pd.read_csv(out)
+    assert len(table) == 24
+    assert table["energy_p"].min() == 0.01
+    code, text, error = call("quality", small_screen, "--json", "--permutations", 99)
+    assert code == 0, error
+    found = json.loads(text)
+    assert found["guide_column"] == "guide"
+    assert [row["perturbation"] for row in found["perturbations"]] == table["perturbation"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--batch", "lane"], "no obs column 'lane'"),
+        (["--control", "nobody"], "no cells with the label 'nobody'"),
+        (["--csv", "quality.xls"], "does not say in which format"),
+        (["--mode", "silencing"], "'silencing' is not a mode"),
+    ],
+)
+def test_quality_refuses_what_is_not_there(call, small_screen, options, sentence):
+    code, out, error = call("quality", small_screen, *options)
+    assert (code, out) == (1, "")
+    assert sentence in one_line(error)

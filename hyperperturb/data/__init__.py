@@ -25,6 +25,7 @@ _LAZY = {
     "load_and_preprocess_perturbation_data": "hyperperturb.data.loading",
     "network_from_adjacency": "hyperperturb.data.network",
     "normalise_label": "hyperperturb.data.screen",
+    "assess_quality": "hyperperturb.data.quality",
     "open_screen": "hyperperturb.data.screen",
     "parse_targets": "hyperperturb.data.screen",
     "prepare_perturbation_data": "hyperperturb.data.preprocess",

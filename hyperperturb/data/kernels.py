@@ -170,3 +170,27 @@ def add_csc(values, indices, indptr, totals, codes, sums, first, factor):
         for code in range(part.shape[0]):
             sums[code, first + column, 0] += part[code, 0]
             sums[code, first + column, 1] += part[code, 1]
+
+
+@_compiled("void(float32[:, ::1], float64[::1], int64, int64, float64[:, ::1])")
+def permuted_sums(distance, row_sums, n, seed, out):
+    """Draw `n` of the rows at random, once for each row of `out`; write what energy distances of the draw need.
+
+    ``out[b, 0]`` is the sum of the distances within draw b (each pair once), ``out[b, 1]`` that of its row sums.
+    """
+    np.random.seed(seed)  # noqa: NPY002 - numba compiles this one
+    total = distance.shape[0]
+    order = np.arange(total)
+    for b in range(out.shape[0]):
+        for place in range(n):  # the first steps of a shuffle; any order to start from will do
+            other = np.random.randint(place, total)  # noqa: NPY002
+            order[place], order[other] = order[other], order[place]
+        within = 0.0
+        rows = 0.0
+        for i in range(n):
+            line = distance[order[i]]
+            rows += row_sums[order[i]]
+            for j in range(i):
+                within += line[order[j]]
+        out[b, 0] = within
+        out[b, 1] = rows

@@ -6,7 +6,7 @@ files of every format and AnnData objects, CSR, CSC or dense, without loading th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -196,7 +196,7 @@ def inspect_screen(
             proposal=proposal,
             label_columns=counts,
             obs_columns=screen.obs_columns,
-            batch_column=_batch_column(screen, counts),
+            batch_column=find_batch_column(screen, counts),
             repairs=_repairs(screen, proposal, counts, chosen=layer is not None),
             log_base=screen.values.log_base,
             target_sum=screen.values.target_sum,
@@ -270,7 +270,8 @@ def count_labels(screen: Screen) -> tuple[dict[str, dict[str, int]], dict[str, d
     return counts, flags
 
 
-def _batch_column(screen: Screen, counts: dict[str, dict[str, int]]) -> str | None:
+def find_batch_column(screen: Screen, counts: Mapping[str, Mapping[str, int]]) -> str | None:
+    """Name the column that seems to hold batches; `counts` are the labels of the columns that can hold labels."""
     by_name = {column.casefold(): column for column in screen.obs_columns}
     for name in _BATCH_COLUMNS:
         column = by_name.get(name)

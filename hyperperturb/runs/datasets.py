@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from hyperperturb.data.effects import Effects
 
 _RECORD = "dataset.json"
-_SILENCE = 120.0  # seconds without a word of progress after which the effects of a screen are given up
+SILENCE = 120.0  # seconds without a word of progress after which the effects of a screen are given up
 # what another choice of column and label mends: the file is taken, and the person chooses
 _CHOOSABLE = ("no-control", "few-control-cells", "no-perturbations")
 
@@ -75,6 +75,7 @@ class Dataset(BaseModel):
     networks: tuple[Path, ...] = ()
     note: str = ""
     effects_path: Path | None = None
+    quality_path: Path | None = None
     true_effects_path: Path | None = None
 
     @property
@@ -325,7 +326,7 @@ def confirm_controls(
         guarded(
             "effects",
             about=source,
-            seconds=_SILENCE,
+            seconds=SILENCE,
             memory=None,  # as large as the table of effects has to be
             progress=scaled(progress, 0.0, 0.95),
             path=str(source),
@@ -338,11 +339,19 @@ def confirm_controls(
         )
     before = get_dataset(ws, name)  # another process may have confirmed while this one computed
     confirmed = before.model_copy(
-        update={"column": column, "control": control, "mode": mode, "confirmed": True, "effects_path": target}
+        update={
+            "column": column,
+            "control": control,
+            "mode": mode,
+            "confirmed": True,
+            "effects_path": target,
+            "quality_path": None,  # it was that of another choice
+        }
     )
     _write(confirmed, _folder(ws, name))
-    if before.effects_path is not None:
-        before.effects_path.unlink(missing_ok=True)
+    for old in (before.effects_path, before.quality_path):
+        if old is not None:
+            old.unlink(missing_ok=True)
     scaled(progress, 0.0, 1.0)(1.0, "The effects are there")
     return confirmed
 
@@ -368,6 +377,18 @@ def load_effects(ws: Workspace, name: str) -> Effects:
         if dataset.effects_path.is_file() or attempt == 2:
             return read_effects(dataset.effects_path, mode=dataset.mode)
     raise AssertionError  # the loop returns or raises
+
+
+def add_quality(ws: Workspace, dataset: Dataset, path: Path) -> Dataset | None:
+    """Store where the quality of a confirmed dataset is; None when its controls were confirmed anew meanwhile."""
+    now = get_dataset(ws, dataset.name)
+    if now.effects_path != dataset.effects_path:
+        return None
+    judged = now.model_copy(update={"quality_path": path})
+    _write(judged, _folder(ws, dataset.name))
+    if now.quality_path is not None and now.quality_path != path:
+        now.quality_path.unlink(missing_ok=True)
+    return judged
 
 
 def delete_dataset(ws: Workspace, name: str) -> None:
@@ -469,7 +490,7 @@ def _memory(source: Path) -> int:
     return MEMORY
 
 
-_PATHS = ("source", "effects_path", "true_effects_path")
+_PATHS = ("source", "effects_path", "true_effects_path", "quality_path")
 
 
 def _write(dataset: Dataset, folder: Path) -> None:

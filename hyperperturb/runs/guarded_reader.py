@@ -31,6 +31,15 @@ def effects(progress: Progress, path: str, target: str, **choice: Any) -> Any:
     return {"perturbations": len(found.perturbations), "genes": len(found.genes)}
 
 
+def quality(progress: Progress, path: str, target: str, **choice: Any) -> Any:
+    """Judge a screen and save what was found; gives the number of warnings."""
+    from hyperperturb.data.quality import assess_quality
+
+    found = assess_quality(path, progress=progress, **choice)
+    Path(target).write_text(found.model_dump_json(), encoding="utf-8")
+    return {"warnings": len(found.warnings)}
+
+
 def table(progress: Progress, path: str, target: str, mode: str) -> Any:
     """Read a table of effects and save it in the project's own form; gives the control's name."""
     from hyperperturb.data.effects import read_effects
@@ -58,6 +67,7 @@ def cells(progress: Progress, path: str, target: str, most: int) -> Any:
 TASKS: dict[str, Callable[..., Any]] = {
     "inspect": inspect,
     "effects": effects,
+    "quality": quality,
     "table": table,
     "cells": cells,
 }

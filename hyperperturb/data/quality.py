@@ -1,0 +1,374 @@
+"""The quality of a screen: what a reviewer would ask about its perturbations, guides, batches and controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hyperperturb.data.assignment import Assignment, assign_cells
+from hyperperturb.data.effects import Mode, moments
+from hyperperturb.data.normalise import log_normalise
+from hyperperturb.data.opening import Screen, open_screen
+from hyperperturb.data.quality_guides import (
+    MIN_GUIDE_CELLS,
+    Units,
+    count_doublets,
+    find_guide_column,
+    guide_agreement,
+    make_units,
+)
+from hyperperturb.data.quality_measures import (
+    N_VARIABLE,
+    EnergyTester,
+    Welch,
+    adjusted,
+    imbalance,
+    principal_components,
+    welch,
+)
+from hyperperturb.data.quality_report import BatchQuality, GuideQuality, PerturbationQuality, Quality
+from hyperperturb.data.quality_warnings import find_warnings
+from hyperperturb.data.screen import count_labels, find_batch_column
+from hyperperturb.data.statistics import label_sums
+from hyperperturb.errors import HyperPerturbError
+from hyperperturb.progress import Progress, RateMeter, scaled
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+    from anndata import AnnData
+
+RATE = 0.05
+"""False discovery rate under which genes and effects are called significant."""
+CONTROL_CELLS, PERTURBED_CELLS = 1500, 300
+"""Most cells of the controls and of a perturbation that energy distances are measured on, drawn at random."""
+_FITTING_CELLS = 10_000  # that principal components are found on
+_VISIBLE = 3.0  # standard errors that half (or twice) the expression of a target must amount to, to be missed
+_SUMS_LIMIT = 2 << 30  # bytes of sums by guide
+
+
+def assess_quality(
+    source: str | Path | AnnData | Screen,
+    *,
+    column: str,
+    control: str,
+    layer: str | None = None,
+    tables: Sequence[str | Path] = (),
+    mode: Mode = "knockout",
+    batch_column: str | None = None,
+    guide_column: str | None = None,
+    permutations: int = 999,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Quality:
+    """Judge a screen.
+
+    The cells are read twice, in blocks. Statistics of genes use all cells; energy distances at most 1,500 control cells
+    and 300 of each perturbation, on 50 principal components of the 2,000 most variable genes (centred, not scaled).
+
+    Parameters
+    ----------
+    source, column, control, layer, tables, mode
+        As in :func:`~hyperperturb.data.effects.compute_effects`.
+    batch_column, guide_column
+        Columns of ``obs``; None looks for them.
+    permutations
+        Of each energy distance; the smallest p-value is one over their number plus one.
+    seed
+        Of permutations and of drawing cells.
+    progress
+        Told what is being done; an exception it raises stops the work.
+
+    Returns
+    -------
+    Quality
+        The same for the same file and seed, every time.
+
+    Raises
+    ------
+    HyperPerturbError
+        What :func:`~hyperperturb.data.effects.compute_effects` refuses; no such batch or guide column.
+    """
+    if permutations < 19:
+        raise HyperPerturbError(
+            f"{permutations} permutations cannot show a p-value below 5 %.",
+            hint="Give at least 19; 999 is usual.",
+        )
+    if not isinstance(source, Screen):
+        with open_screen(source, layer=layer, tables=tables) as screen:
+            return assess_quality(
+                screen,
+                column=column,
+                control=control,
+                mode=mode,
+                batch_column=batch_column,
+                guide_column=guide_column,
+                permutations=permutations,
+                seed=seed,
+                progress=progress,
+            )
+    assigned = assign_cells(source, column, control)
+    guide_column = guide_column or find_guide_column(source, column, assigned)
+    batch_column = batch_column or find_batch_column(source, count_labels(source)[0])
+    units = make_units(source, assigned, guide_column, seed=seed)
+    if guide_column is not None and len(units.n_cells) * source.n_genes * 16 > _SUMS_LIMIT:
+        guide_column = None  # sums of so many guides have no room in memory
+        units = make_units(source, assigned, None, seed=seed)
+    sums = label_sums(source, units.codes, len(units.n_cells), progress=scaled(progress, 0.0, 0.4))
+    by_genes, guides, within, between = _judge_genes(
+        source, assigned, units, sums, mode, seed, scaled(progress, 0.4, 0.6)
+    )
+    cells = _place_cells(
+        source, assigned, _variable(sums, int(units.n_cells.sum())), seed, scaled(progress, 0.6, 0.8)
+    )
+    del sums
+    by_energy = _judge_energies(assigned, cells, permutations, seed, scaled(progress, 0.8, 1.0))
+    by_batch, batches, distance, p = _judge_batches(source, batch_column, assigned, cells)
+    doublets, doublets_left_out = count_doublets(source, column, guide_column, assigned)
+    found = Quality(
+        column=column,
+        control=control,
+        mode=mode,
+        guide_column=guide_column,
+        batch_column=batch_column,
+        n_cells=source.n_cells,
+        n_control_cells=int(assigned.n_cells[0]),
+        n_left_out=int((assigned.codes < 0).sum()),
+        n_components=cells.n_components,
+        permutations=permutations,
+        doublets=doublets,
+        doublets_left_out=doublets_left_out,
+        control_batch_distance=distance,
+        control_batch_p=p,
+        guides_within=within,
+        guides_between=between,
+        perturbations=tuple(
+            PerturbationQuality(
+                perturbation=label,
+                targets=assigned.targets[i],
+                cells=int(assigned.n_cells[i + 1]),
+                **by_genes[i],
+                **by_energy[i],
+                **by_batch[i],
+            )
+            for i, label in enumerate(assigned.perturbations)
+        ),
+        guides=guides,
+        batches=batches,
+    )
+    return found.model_copy(update={"warnings": find_warnings(found)})
+
+
+def _known(value: float) -> float | None:
+    """None in place of what is not a number: JSON has no word for it."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _judge_genes(
+    screen: Screen,
+    assigned: Assignment,
+    units: Units,
+    sums: np.ndarray,
+    mode: Mode,
+    seed: int,
+    report: Progress,
+) -> tuple[list[dict[str, Any]], tuple[GuideQuality, ...], float | None, float | None]:
+    """Significant genes, the targets' own response and the agreement of guides, from sums by unit."""
+    n_controls = int(assigned.n_cells[0])
+    mean, variance = moments(sums[0] + sums[1], n_controls)
+    halves = [moments(sums[half], max(int(units.n_cells[half]), 1))[0] for half in (0, 1)]
+    place = {gene: i for i, gene in enumerate(screen.genes)}
+    own = [np.array([place[g] for g in t if g in place], dtype=np.int64) for t in assigned.targets]
+    members: list[list[int]] = [[] for _ in assigned.n_cells]
+    for unit, number in enumerate(units.perturbation.tolist()):
+        members[number].append(unit)
+
+    rows: list[dict[str, Any]] = []
+    signal = np.zeros(len(assigned.n_cells))
+    meter = RateMeter(report, len(own), "Testing genes", "perturbations")
+    for i, targets in enumerate(own):
+        n = int(assigned.n_cells[i + 1])
+        tested = welch(*moments(sums[members[i + 1]].sum(axis=0), n), n, mean, variance, n_controls)
+        keep = np.ones(screen.n_genes, dtype=bool)
+        keep[targets] = False
+        known = bool(np.isfinite(tested.p).any())
+        if known and keep.any():
+            apart = tested.difference[keep].var() - np.nanmean(tested.standard_error[keep] ** 2)
+            signal[i + 1] = max(float(apart), 0.0)
+        row = {"significant_genes": int(tested.significant(keep, RATE).sum()) if known else None}
+        rows.append(row | _judge_target(screen, tested, mean, targets, mode))
+        meter(i + 1)
+
+    named = [unit for unit in range(2, len(units.guide)) if units.guide[unit] and n_controls >= 4]
+    numbers = units.perturbation[named].tolist()
+    effects, noise, guides = [], [], []
+    for unit, number in zip(named, numbers, strict=True):
+        n = int(units.n_cells[unit])
+        own_mean, own_variance = moments(sums[unit], n)
+        effects.append(np.stack([own_mean - half for half in halves]))
+        noise.append(float((own_variance / n + 2 * variance / n_controls).mean()))
+        tested = welch(own_mean, own_variance, n, mean, variance, n_controls)
+        guides.append(_judge_target(screen, tested, mean, own[number - 1], mode))
+    agreement = guide_agreement(
+        effects,
+        numbers,
+        units.n_cells[named].tolist(),
+        [own[number - 1] for number in numbers],
+        noise=noise,
+        signal=signal[numbers].tolist(),
+        seed=seed,
+    )
+    for i, row in enumerate(rows):
+        usable = [u for u in members[i + 1] if units.guide[u] and units.n_cells[u] >= MIN_GUIDE_CELLS]
+        row["guides"] = len(usable)
+        row["guide_agreement"] = _known(agreement.by_perturbation.get(i + 1, np.nan))
+        row["guide_expected"] = _known(agreement.expected.get(i + 1, np.nan))
+    table = tuple(
+        GuideQuality(
+            perturbation=assigned.perturbations[number - 1],
+            guide=units.guide[unit],
+            cells=int(units.n_cells[unit]),
+            target_effect=found["target_effect"],
+            target_p=found["target_p"],
+            agreement=_known(agreement.by_guide[at]),
+        )
+        for at, (unit, number, found) in enumerate(zip(named, numbers, guides, strict=True))
+    )
+    return rows, table, _known(agreement.within), _known(agreement.between)
+
+
+def _judge_target(
+    screen: Screen, tested: Welch, control_mean: np.ndarray, targets: np.ndarray, mode: Mode
+) -> dict[str, Any]:
+    """The measured target that moved least in the wanted direction."""
+    if not len(targets):
+        return {
+            "target": None,
+            "target_effect": None,
+            "target_remaining": None,
+            "target_p": None,
+            "target_visible": False,
+        }
+    sign = 1.0 if mode == "activation" else -1.0
+    at = targets[np.argmin(sign * tested.difference[targets])]
+    level = np.expm1(control_mean[at])  # counts per 10,000 of a typical control cell
+    wanted = abs(np.log1p(level * (2.0 if mode == "activation" else 0.5)) - control_mean[at])
+    return {
+        "target": screen.genes[at],
+        "target_effect": _known(tested.difference[at]),
+        "target_remaining": _known(np.expm1(control_mean[at] + tested.difference[at]) / level)
+        if level > 0
+        else None,
+        "target_p": _known(tested.p[at]),
+        "target_visible": bool(wanted > _VISIBLE * tested.standard_error[at]),
+    }
+
+
+def _variable(sums: np.ndarray, n_cells: int) -> np.ndarray:
+    """The genes whose log1p(CP10k) varies most from cell to cell, by their sums over all units."""
+    _, variance = moments(sums.sum(axis=0), n_cells)
+    return np.sort(np.argsort(-np.nan_to_num(variance), kind="stable")[:N_VARIABLE])
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Cells on principal components, and the size of every cell."""
+
+    n_components: int
+    rows: np.ndarray  # cells that have a place, rising
+    places: np.ndarray  # (len(rows), K)
+    depth: np.ndarray | None  # (n_cells,) counts, None for log-normalised values
+    n_detected: np.ndarray  # (n_cells,) genes
+
+
+def _place_cells(
+    screen: Screen, assigned: Assignment, genes: np.ndarray, seed: int, report: Progress
+) -> _Cells:
+    report(0.0, "Finding principal components")
+    codes = assigned.codes
+    used = np.flatnonzero(codes >= 0)
+    limit = np.append(CONTROL_CELLS, np.full(len(assigned.perturbations), PERTURBED_CELLS))
+    order = np.random.default_rng(seed).permutation(used)
+    order = order[np.argsort(codes[order], kind="stable")]
+    starts = np.cumsum(assigned.n_cells) - assigned.n_cells
+    rank = np.arange(len(order)) - starts[codes[order]]
+    rows = np.sort(order[rank < limit[codes[order]]])
+    fit = np.sort(np.random.default_rng(seed).choice(rows, min(len(rows), _FITTING_CELLS), replace=False))
+
+    def values(block: sp.csr_matrix) -> sp.csr_matrix:
+        if screen.is_log:
+            return block[:, genes] * screen.log_factor
+        return log_normalise(block[:, genes], np.asarray(block.sum(axis=1)).ravel())
+
+    components = principal_components(values(screen.matrix.take(fit)), genes)
+    depth = None if screen.is_log else np.empty(screen.n_cells)
+    n_detected = np.empty(screen.n_cells, dtype=np.int64)
+    places = np.empty((len(rows), components.axes.shape[1]))
+    meter = RateMeter(report, screen.n_cells, "Placing cells", "cells")
+    for cells, block in screen.blocks():
+        if depth is not None:
+            depth[cells] = np.asarray(block.sum(axis=1)).ravel()
+        n_detected[cells] = np.diff(block.indptr)
+        first, last = np.searchsorted(rows, [cells.start, cells.stop])
+        if last > first:
+            places[first:last] = components.place(values(block[rows[first:last] - cells.start]))
+        meter(cells.stop)
+    return _Cells(places.shape[1], rows, places, depth, n_detected)
+
+
+def _judge_energies(
+    assigned: Assignment, cells: _Cells, permutations: int, seed: int, report: Progress
+) -> list[dict[str, Any]]:
+    codes = assigned.codes[cells.rows]
+    tester = EnergyTester(cells.places[codes == 0], permutations=permutations, seed=seed)
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(len(assigned.n_cells) + 1))
+    meter = RateMeter(report, len(assigned.perturbations), "Permuting cells", "perturbations")
+    found = []
+    for i in range(1, len(assigned.n_cells)):
+        found.append(tester(cells.places[order[bounds[i] : bounds[i + 1]]]))
+        meter(i)
+    q = adjusted(np.array([test.p for test in found]))
+    return [
+        {
+            "energy": _known(test.distance),
+            "energy_chance": _known(test.chance),
+            "energy_p": _known(test.p),
+            "energy_q": _known(q[i]),
+        }
+        for i, test in enumerate(found)
+    ]
+
+
+def _judge_batches(
+    screen: Screen, column: str | None, assigned: Assignment, cells: _Cells
+) -> tuple[list[dict[str, Any]], tuple[BatchQuality, ...], float | None, float | None]:
+    if column is None:
+        return [{"batch_distance": None, "batch_p": None}] * len(assigned.perturbations), (), None, None
+    labels = screen.label_codes(column)
+    table = np.zeros((len(assigned.n_cells), len(labels.categories)), dtype=np.int64)
+    there = (assigned.codes >= 0) & (labels.codes >= 0)
+    np.add.at(table, (assigned.codes[there], labels.codes[there]), 1)
+    compared = [imbalance(row, table[0]) for row in table[1:]]
+    rows = [{"batch_distance": _known(d), "batch_p": _known(p)} for d, p in compared]
+    batches = []
+    for number, name in enumerate(labels.categories):
+        inside = labels.codes == number
+        if not inside.any():
+            continue
+        batches.append(
+            BatchQuality(
+                batch=name,
+                cells=int(inside.sum()),
+                control_cells=int(table[0, number]),
+                perturbed_cells=int(table[1:, number].sum()),
+                perturbations=int((table[1:, number] > 0).sum()),
+                median_counts=float(np.median(cells.depth[inside])) if cells.depth is not None else None,
+                median_genes=float(np.median(cells.n_detected[inside])),
+            )
+        )
+    distance, p = imbalance(table[0], table[1:].sum(axis=0))
+    return rows, tuple(batches), _known(distance), _known(p)
