@@ -399,7 +399,7 @@ def test_quality_in_words_in_json_and_as_a_table(call, small_screen, tmp_path):
     ("options", "sentence"),
     [
         (["--batch", "lane"], "no obs column 'lane'"),
-        (["--control", "nobody"], "no cells with the label 'nobody'"),
+        (["--control", "nobody"], "has the label 'nobody'"),
         (["--csv", "quality.xls"], "does not say in which format"),
         (["--mode", "silencing"], "'silencing' is not a mode"),
     ],
