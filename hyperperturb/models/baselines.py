@@ -7,14 +7,18 @@ networks where it says so, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import sparse
 from scipy.sparse.linalg import svds
 
 from hyperperturb.data.effects import Effects
-from hyperperturb.models.gene_kernels import GeneKernels
+from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
+from hyperperturb.models.local_process import LeftOut, LocalProcess, make_prior, solve
+from hyperperturb.models.neighbourhoods import Neighbourhoods
 
 if TYPE_CHECKING:
     from hyperperturb.evaluation.cross_validation import Predictor
@@ -23,9 +27,12 @@ _RIDGE = np.geomspace(0.01, 100, 25)
 _NEIGHBOURS = (1, 2, 3, 5, 8, 12, 20, 32, 50)
 _COMPONENTS = 10
 _PCA_RIDGE = 0.1
+_ROWS, _SORT_ALL = 1024, 2048
+_PROJECTIONS = 64
+_NETWORK_ONLY = KernelParameters(mean=0.0, diffusion=1.0, hyperbolic=0.0, own=0.0, noise=0.0, factor=1.0)
 
 
-def simple_baselines(kernels: GeneKernels) -> dict[str, Predictor]:
+def simple_baselines(kernels: GeneKernels | Neighbourhoods) -> dict[str, Predictor]:
     """All of them by name, in the order a report shows them.
 
     Parameters
@@ -118,19 +125,23 @@ class NetworkNeighbours:
         Similarities over at least all target genes; only the networks' part is used.
     """
 
-    def __init__(self, kernels: GeneKernels) -> None:
+    def __init__(self, kernels: GeneKernels | Neighbourhoods) -> None:
         self.kernels = kernels
 
     def __call__(self, training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
         """Choose the number of neighbours on the training effects and predict, (Q, R)."""
-        Y = training.effect.astype(np.float64)
         genes = sorted({g for target in training.targets for g in target})
         member = _membership(training.targets, genes)
-        among = np.where(
-            member @ member.T > 0, -np.inf, _similarity(self.kernels, training, training.targets)
+        among = _Nearest.find(
+            lambda rows: np.where(
+                (member[rows] @ member.T).toarray() > 0,
+                -np.inf,
+                _similarity(self.kernels, training, training.targets[rows]),
+            ),
+            len(training.targets),
         )
-        k = _best_number(among, Y)
-        return _nearest_mean(_similarity(self.kernels, training, targets), Y, k)
+        near = _Nearest.find(lambda rows: _similarity(self.kernels, training, targets[rows]), len(targets))
+        return near.mean(training.effect, _best_number(among, training.effect))
 
 
 def effect_neighbours(training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
@@ -156,12 +167,18 @@ def effect_neighbours(training: Effects, targets: Sequence[Sequence[str]]) -> np
         place -= place.mean(axis=0)
         place /= np.maximum(np.linalg.norm(place, axis=0), np.finfo(float).tiny)
         mine = place[:, [column[gene] for gene in placed]]
-        among = mine.T @ mine
-        np.fill_diagonal(among, -np.inf)
+        asked = place[:, [column[gene] for gene in found]]
+
+        def correlation(rows: slice) -> np.ndarray:
+            out = mine[:, rows].T @ mine
+            numbers = np.arange(len(placed))
+            out[numbers[rows, None] == numbers] = -np.inf
+            return out
+
         Y = np.array([single[gene] for gene in placed])
-        k = _best_number(among, Y)
-        near = _nearest_mean(place[:, [column[gene] for gene in found]].T @ mine, Y, k)
-        single |= dict(zip(found, near, strict=True))
+        k = _best_number(_Nearest.find(correlation, len(placed)), Y)
+        near = _Nearest.find(lambda rows: asked[:, rows].T @ mine, len(found))
+        single |= dict(zip(found, near.mean(Y, k), strict=True))
     return np.array([sum(single.get(gene, unseen) for gene in target) for target in targets])
 
 
@@ -169,7 +186,9 @@ class NetworkKernelRidge:
     """Kernel ridge regression over perturbations on the networks' diffusion similarity.
 
     Two perturbations are as similar as their targets are on average; the ridge is chosen among 25 values on
-    the leave-one-out error of the training perturbations (closed form), the mean effect is not penalised.
+    the leave-one-out error of the training perturbations (closed form), the mean effect is not penalised. Over very
+    many perturbations the kernel is approximated as the model's is (:mod:`hyperperturb.models.local_process`), and the
+    ridge is chosen on 64 random combinations of the response genes, which keep squared errors but for chance.
 
     Parameters
     ----------
@@ -177,33 +196,53 @@ class NetworkKernelRidge:
         Similarities over at least all target genes; only the diffusion part is used.
     """
 
-    def __init__(self, kernels: GeneKernels) -> None:
+    def __init__(self, kernels: GeneKernels | Neighbourhoods) -> None:
         self.kernels = kernels
 
     def __call__(self, training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
         """Fit on the training effects and predict, (Q, R)."""
+        if isinstance(self.kernels, Neighbourhoods):
+            return _local_ridge(self.kernels, training, targets)
         Y = training.effect.astype(np.float64)
         mean = Y.mean(axis=0)
-        K = _similarity(self.kernels, training, training.targets)
         residual = Y - mean
-        gram = residual @ residual.T
-        best, best_error = None, np.inf
-        for ridge in _RIDGE:
-            inverse = np.linalg.inv(K + ridge * np.eye(len(K)))
-            held_out = np.einsum("ij,jk,ik->i", inverse, gram, inverse, optimize=True)
-            error = float(np.sum(held_out / np.diag(inverse) ** 2))
-            if error < best_error:
-                best, best_error = inverse, error
-        return mean + _similarity(self.kernels, training, targets) @ (best @ residual)
+        values, vectors = np.linalg.eigh(_similarity(self.kernels, training, training.targets))
+        turned = vectors.T @ residual
+        gram = turned @ turned.T
+
+        def error(ridge: float) -> float:
+            scaled = vectors / (values + ridge)
+            held_out = np.sum((scaled @ gram) * scaled, axis=1)
+            return float(np.sum(held_out / np.sum(scaled * vectors, axis=1) ** 2))
+
+        best = min(_RIDGE, key=error)
+        solved = (vectors / (values + best)) @ turned
+        return mean + _similarity(self.kernels, training, targets) @ solved
 
 
-def _membership(targets: Sequence[Sequence[str]], genes: Sequence[str]) -> np.ndarray:
+def _local_ridge(kernels: Neighbourhoods, training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
+    mean = training.effect.mean(axis=0, dtype=np.float64)
+    residual = training.effect - mean.astype(np.float32)
+    genes = sorted({g for target in training.targets for g in target})
+    design = _membership(training.targets, genes)
+    prior = make_prior(kernels, _NETWORK_ONLY)
+    few = np.random.default_rng(0).standard_normal((residual.shape[1], _PROJECTIONS), np.float32)
+
+    def solved(Y: np.ndarray, ridge: float) -> tuple[LocalProcess, LeftOut]:
+        noise = np.full(len(Y), ridge)
+        return solve(prior, genes, design, Y, noise, lambda A: [np.array([i]) for i in range(A.shape[0])])
+
+    projected = residual @ few
+    best = min(_RIDGE, key=lambda ridge: solved(projected, ridge)[1].observed)
+    asked = sorted({g for target in targets for g in target})
+    return mean + _membership(targets, asked) @ solved(residual, best)[0].mean(asked)
+
+
+def _membership(targets: Sequence[Sequence[str]], genes: Sequence[str]) -> sparse.csr_array:
     column = {g: i for i, g in enumerate(genes)}
-    out = np.zeros((len(targets), len(genes)))
-    for row, target in enumerate(targets):
-        for gene in target:
-            out[row, column[gene]] = 1.0 / len(target)
-    return out
+    pairs = [(row, column[gene], 1.0 / len(target)) for row, target in enumerate(targets) for gene in target]
+    rows, columns, shares = zip(*pairs, strict=True) if pairs else ((), (), ())
+    return sparse.csr_array((shares, (rows, columns)), shape=(len(targets), len(genes)))
 
 
 def _single_effects(training: Effects) -> dict[str, np.ndarray]:
@@ -235,29 +274,67 @@ def _components(matrix: np.ndarray) -> np.ndarray:
     return left[:, order] * values[order]
 
 
-def _similarity(kernels: GeneKernels, training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
+def _similarity(
+    kernels: GeneKernels | Neighbourhoods, training: Effects, targets: Sequence[Sequence[str]]
+) -> np.ndarray:
     """Mean similarity of the genes of ``targets`` with those of the training perturbations, (Q, P)."""
     columns = sorted({g for target in training.targets for g in target})
     rows = sorted({g for target in targets for g in target})
-    similarity, _ = kernels.between(rows, columns)
-    return _membership(targets, rows) @ similarity @ _membership(training.targets, columns).T
+    similarity = kernels.between(rows, columns)[0]
+    return (_membership(training.targets, columns) @ (_membership(targets, rows) @ similarity).T).T
 
 
-def _nearest_mean(similarity: np.ndarray, Y: np.ndarray, k: int) -> np.ndarray:
-    """Mean of the k most similar rows of Y, weighted by similarity; of all rows where none is above 0."""
-    k = min(k, similarity.shape[1])
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    weight = np.zeros_like(similarity)
-    np.put_along_axis(
-        weight, nearest, np.maximum(np.take_along_axis(similarity, nearest, axis=1), 0.0), axis=1
-    )
-    none = weight.sum(axis=1) == 0
-    weight[none] = similarity[none] > -np.inf
-    weight[weight.sum(axis=1) == 0] = 1.0
-    return (weight / weight.sum(axis=1, keepdims=True)) @ Y
+@dataclass(frozen=True)
+class _Nearest:
+    """The most similar rows of Y for each of Q cases, at most fifty, best first.
+
+    ``chosen`` (Q, K) row numbers; ``similarity`` (Q, K), −∞ for a row that is forbidden; ``forbidden`` all of those,
+    for the cases that nothing is similar to.
+    """
+
+    chosen: np.ndarray
+    similarity: np.ndarray
+    forbidden: dict[int, np.ndarray]
+
+    @classmethod
+    def find(cls, similarity: Callable[[slice], np.ndarray], n: int) -> _Nearest:
+        """Look at the similarities of some cases (a slice of the n) with all rows at a time."""
+        chosen, values, forbidden = [], [], {}
+        for start in range(0, n, _ROWS):
+            part = similarity(slice(start, min(start + _ROWS, n)))
+            k = min(max(_NEIGHBOURS), part.shape[1])
+            if part.shape[1] > _SORT_ALL:
+                best = np.argpartition(-part, k - 1, axis=1)[:, :k]
+                best.sort(axis=1)
+                order = np.argsort(-np.take_along_axis(part, best, axis=1), axis=1, kind="stable")
+                best = np.take_along_axis(best, order, axis=1)
+            else:
+                best = np.argsort(-part, axis=1, kind="stable")[:, :k]
+            found = np.take_along_axis(part, best, axis=1)
+            for row in np.flatnonzero(found[:, 0] <= 0):
+                forbidden[start + int(row)] = np.flatnonzero(np.isneginf(part[row]))
+            chosen.append(best)
+            values.append(found)
+        return cls(np.concatenate(chosen), np.concatenate(values), forbidden)
+
+    def mean(self, Y: np.ndarray, k: int) -> np.ndarray:
+        """Mean of the k most similar rows of Y, weighted by similarity, (Q, R); of all rows where none is above 0."""
+        k = min(k, self.chosen.shape[1])
+        weight = np.maximum(self.similarity[:, :k], 0.0)
+        total = weight.sum(axis=1, keepdims=True)
+        weight = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
+        bounds = np.arange(len(weight) + 1) * k
+        shape = (len(weight), len(Y))
+        out = sparse.csr_array((weight.ravel(), self.chosen[:, :k].ravel(), bounds), shape=shape) @ Y
+        for row in np.flatnonzero(total[:, 0] == 0):
+            forbidden = self.forbidden.get(int(row), np.array([], dtype=int))
+            allowed = np.ones(len(Y), dtype=bool)
+            allowed[forbidden] = len(forbidden) == len(Y)
+            out[row] = Y[allowed].mean(axis=0, dtype=np.float64)
+        return out
 
 
-def _best_number(among: np.ndarray, Y: np.ndarray) -> int:
-    """The number of neighbours with the least squared error of the rows of Y; −∞ in ``among`` forbids a neighbour."""
+def _best_number(among: _Nearest, Y: np.ndarray) -> int:
+    """The number of neighbours with the least squared error of the rows of Y."""
     numbers = [k for k in _NEIGHBOURS if k < len(Y)] or [1]
-    return min(numbers, key=lambda k: float(np.sum((_nearest_mean(among, Y, k) - Y) ** 2)))
+    return min(numbers, key=lambda k: float(np.sum((among.mean(Y, k) - Y) ** 2)))

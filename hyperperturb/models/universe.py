@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import random
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,6 +130,35 @@ def _induced(network: Network, genes: Sequence[str]) -> sparse.csr_array:
     return (place @ network.adjacency @ place.T).tocsr()
 
 
+def _graph(adjacency: sparse.csr_array) -> tuple[Any, list[float]]:
+    """The network for igraph, and its weights."""
+    import igraph
+
+    upper = sparse.triu(adjacency, k=1).tocoo()
+    graph = igraph.Graph(n=adjacency.shape[0], edges=np.column_stack([upper.row, upper.col]).tolist())
+    return graph, upper.data.astype(float).tolist()
+
+
+@contextmanager
+def _igraph_draws(seed: int) -> Iterator[None]:
+    """Python's generator, which igraph draws from (for start vectors too), seeded for a while."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def louvain(adjacency: sparse.csr_array, *, seed: int = 0, resolution: float = 1.0) -> np.ndarray:
+    """Community number of each gene, (N,); the higher the resolution the smaller the communities."""
+    graph, weights = _graph(adjacency)
+    with _igraph_draws(seed):
+        return np.array(
+            graph.community_multilevel(weights=weights, resolution=resolution).membership, dtype=np.int64
+        )
+
+
 def centralities(adjacency: sparse.csr_array, *, seed: int = 0) -> pd.DataFrame:
     """How central each gene is, by several measures, and its community.
 
@@ -137,25 +169,15 @@ def centralities(adjacency: sparse.csr_array, *, seed: int = 0) -> pd.DataFrame:
         ``eigenvector``, ``betweenness`` (share of shortest paths of at most four steps), ``core`` (k-core
         number) and ``community`` (Louvain; numbered by size from 0).
     """
-    import random
     import warnings
 
-    import igraph
-
-    upper = sparse.triu(adjacency, k=1).tocoo()
-    graph = igraph.Graph(n=adjacency.shape[0], edges=np.column_stack([upper.row, upper.col]).tolist())
-    weights = upper.data.astype(float).tolist()
-    state = random.getstate()
-    random.seed(seed)  # igraph draws from Python's generator, for start vectors too
-    try:
+    graph, weights = _graph(adjacency)
+    with _igraph_draws(seed), warnings.catch_warnings():
         membership = np.array(graph.community_multilevel(weights=weights).membership)
         pagerank = np.array(graph.pagerank(weights=weights))
-        with warnings.catch_warnings():
-            # Outside the largest component the leading eigenvector is zero, which is as it should be.
-            warnings.filterwarnings("ignore", ".*igenvector centralit", RuntimeWarning)
-            eigenvector = np.array(graph.eigenvector_centrality(weights=weights))
-    finally:
-        random.setstate(state)
+        # Outside the largest component the leading eigenvector is zero, which is as it should be.
+        warnings.filterwarnings("ignore", ".*igenvector centralit", RuntimeWarning)
+        eigenvector = np.array(graph.eigenvector_centrality(weights=weights))
     by_size = pd.Series(membership).value_counts(sort=True, ascending=False).index
     rank = {old: new for new, old in enumerate(by_size)}
     paths = np.array(graph.betweenness(directed=False, cutoff=4))

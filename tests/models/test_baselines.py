@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hyperperturb.data.effects import Effects
+from hyperperturb.models import baselines
 from hyperperturb.models.baselines import (
     _RIDGE,
     NetworkKernelRidge,
@@ -17,6 +18,8 @@ from hyperperturb.models.baselines import (
     simple_baselines,
     training_mean,
 )
+from hyperperturb.models.neighbourhoods import find_neighbourhoods
+from hyperperturb.models.similarity import DenseSimilarity
 
 
 def effects_of(drawn) -> Effects:
@@ -194,3 +197,33 @@ def test_every_baseline_answers_every_question(drawn, effects):
         answer = predict(effects, asked)
         assert answer.shape == (4, len(effects.genes)), name
         assert np.isfinite(answer).all(), name
+
+
+def test_over_neighbourhoods_kernel_ridge_is_the_same_up_to_the_projections(drawn, effects, make_graph):
+    """With all targets among the landmarks the kernel is exact, and so is the answer if the same ridge is chosen."""
+    targets = sorted({g for target in drawn.targets for g in target})
+    neighbourhoods = find_neighbourhoods(
+        drawn.genes, make_graph(len(drawn.genes)), DenseSimilarity(drawn.kernels.diffusion), None, targets
+    )
+    asked = [(g,) for g in drawn.unseen[:9]] + [tuple(drawn.unseen[:2])]
+    exact = NetworkKernelRidge(drawn.kernels)(effects, asked)
+    local = NetworkKernelRidge(neighbourhoods)(effects, asked)
+    size = np.linalg.norm(exact - effects.effect.mean(axis=0))
+    assert np.linalg.norm(local - exact) < 0.1 * size
+    for name in ("network_neighbours", "effect_neighbours"):
+        one, other = (simple_baselines(k)[name](effects, asked) for k in (drawn.kernels, neighbourhoods))
+        assert other == pytest.approx(one, abs=1e-6)
+
+
+def test_neighbours_among_thousands_are_found_without_sorting_them_all(monkeypatch):
+    rng = np.random.default_rng(0)
+    similarity = rng.normal(size=(70, 90))
+    similarity[3], similarity[4] = -1.0, -np.inf
+    Y = rng.normal(size=(90, 5))
+    slow = baselines._Nearest.find(lambda rows: similarity[rows], 70)
+    monkeypatch.setattr(baselines, "_SORT_ALL", 10)
+    monkeypatch.setattr(baselines, "_ROWS", 16)
+    fast = baselines._Nearest.find(lambda rows: similarity[rows], 70)
+    for k in (1, 12, 50):
+        assert fast.mean(Y, k) == pytest.approx(slow.mean(Y, k), abs=1e-12)
+    assert fast.mean(Y, 5)[3] == pytest.approx(Y.mean(axis=0))

@@ -1,0 +1,171 @@
+"""What a process over very many genes looks at: a few landmarks that all genes are compared with, and neighbourhoods.
+
+Made of networks only, so the folds of a held-out score may share it. The full kernel of T targets has T² entries; what
+is kept here grows linearly: every gene's similarity with the landmarks, and the similarities within blocks of genes
+that the networks place near each other. See :mod:`hyperperturb.models.local_process` for what is made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import cholesky, solve_triangular
+
+from hyperperturb.models.gene_kernels import GeneKernels
+from hyperperturb.models.similarity import Similarity
+from hyperperturb.models.universe import louvain
+
+LANDMARKS = 500
+"""Genes that every gene is compared with."""
+BLOCK = 300
+"""Most targets in a neighbourhood."""
+SAMPLE = 300
+"""Targets whose full kernel is kept for the choice of the process's few numbers."""
+_AT_ONCE = 50
+_SMALL, _FINEST = 3, 1000.0
+
+Proximity = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Row numbers, column numbers → similarity of the gene points in whatever space they are."""
+
+
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """Similarities with landmarks, within blocks, and among a random sample of the targets.
+
+    Attributes
+    ----------
+    genes
+        The N genes.
+    landmarks
+        (N, M) similarities of all genes with M of the targets.
+    blocks
+        Square similarities within each block; every gene is in one.
+    sample
+        Square similarities of a few hundred random targets.
+    look_up
+        Row numbers, column numbers → the exact similarities of any genes, computed anew.
+    """
+
+    genes: tuple[str, ...]
+    landmarks: GeneKernels
+    blocks: tuple[GeneKernels, ...]
+    sample: GeneKernels
+    look_up: Callable[[np.ndarray, np.ndarray], GeneKernels]
+
+    def __contains__(self, gene: str) -> bool:
+        return gene in self.landmarks
+
+    def between(self, a: Sequence[str], b: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The exact similarities of some genes, as :meth:`GeneKernels.between` gives them; computed anew."""
+        row = {g: i for i, g in enumerate(self.genes)}
+        known = [np.array([row[g] for g in names if g in row], dtype=np.int64) for names in (a, b)]
+        return self.look_up(*known).between(a, b)
+
+
+def find_neighbourhoods(
+    genes: Sequence[str],
+    adjacency: sparse.csr_array,
+    similarity: Similarity,
+    proximity: Proximity | None,
+    targets: Collection[str],
+    *,
+    landmarks: int = LANDMARKS,
+    block: int = BLOCK,
+    seed: int = 0,
+) -> Neighbourhoods:
+    """Choose landmarks and blocks along the networks.
+
+    The landmarks are drawn by randomly pivoted Cholesky decomposition of the targets' diffusion similarity (Chen,
+    Epperly, Tropp & Webber 2025, Algorithm 2): each time among the genes that those before explain least. The blocks
+    are communities of the combined network (Louvain, finer where a community is too large).
+
+    Parameters
+    ----------
+    genes
+        The N genes.
+    adjacency
+        (N, N) symmetric weights of their network.
+    similarity
+        Their diffusion similarity.
+    proximity
+        Similarity of their points, or None for a process without the space.
+    targets
+        Genes that some perturbation targets, all among ``genes``.
+    landmarks, block
+        How many landmarks, and at most how many targets in a block.
+    seed
+        Of the drawing.
+    """
+    row = {g: i for i, g in enumerate(genes)}
+    hit = np.array([row[g] for g in sorted(targets)])
+    rng = np.random.default_rng(seed)
+    everything = np.arange(len(genes))
+    chosen = _pivots(similarity, hit, landmarks, rng)
+
+    def between(rows: np.ndarray, columns: np.ndarray) -> GeneKernels:
+        return GeneKernels(
+            tuple(genes[i] for i in rows),
+            similarity.block(rows, columns),
+            None if proximity is None else proximity(rows, columns),
+            tuple(genes[i] for i in columns),
+        )
+
+    is_target = np.zeros(len(genes), dtype=bool)
+    is_target[hit] = True
+    parts = _communities(adjacency, is_target, block, seed)
+    sample = np.sort(rng.choice(hit, min(SAMPLE, len(hit)), replace=False))
+    return Neighbourhoods(
+        genes=tuple(genes),
+        landmarks=between(everything, chosen),
+        blocks=tuple(between(part, part) for part in parts),
+        sample=between(sample, sample),
+        look_up=between,
+    )
+
+
+def _pivots(similarity: Similarity, hit: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Numbers of the genes that span the similarity of the genes ``hit`` best."""
+    left = np.ones(len(hit))
+    factor = np.zeros((len(hit), 0))
+    chosen: list[int] = []
+    n = min(n, len(hit))
+    while len(chosen) < n and left.sum() > 1e-6 * len(hit):
+        some = np.flatnonzero(left > 1e-6)
+        draw = min(_AT_ONCE, n - len(chosen), len(some))
+        new = np.sort(rng.choice(some, draw, replace=False, p=left[some] / left[some].sum()))
+        columns = similarity.block(hit, hit[new]).astype(np.float64) - factor @ factor[new].T
+        # Of genes that were drawn together some may say the same; the diagonal keeps the factor finite.
+        corner = columns[new] + 1e-6 * np.eye(draw)
+        added = solve_triangular(cholesky(corner, lower=True), columns.T, lower=True).T
+        factor = np.hstack([factor, added])
+        left = np.maximum(left - np.sum(added**2, axis=1), 0.0)
+        left[new] = 0.0
+        chosen += new.tolist()
+    return hit[np.array(chosen)]
+
+
+def _communities(
+    adjacency: sparse.csr_array, is_target: np.ndarray, size: int, seed: int
+) -> list[np.ndarray]:
+    """Split the genes into communities of the network with at most ``size`` targets each."""
+    waiting, parts, small = [(np.arange(adjacency.shape[0]), 1.0)], [], []
+    while waiting:
+        part, resolution = waiting.pop()
+        label = louvain(adjacency[part][:, part], seed=seed, resolution=resolution)
+        order = np.argsort(label, kind="stable")
+        pieces = np.split(part[order], np.flatnonzero(np.diff(label[order])) + 1)
+        if len(pieces) == 1 and resolution > _FINEST:  # everything is joined to everything
+            pieces = np.array_split(part, -(-int(is_target[part].sum()) // size))
+        for piece in pieces:
+            n = int(is_target[piece].sum())
+            if n > size:
+                waiting.append((piece, 2.0 * resolution))
+            else:
+                (parts if len(piece) > _SMALL else small).append(piece)
+    # Genes that are (nearly) alone are so in whatever company.
+    if small:
+        parts += np.array_split(np.concatenate(small), -(-sum(map(len, small)) // size))
+    return [np.sort(part) for part in parts]

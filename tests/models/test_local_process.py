@@ -1,0 +1,182 @@
+"""The process of landmarks and neighbourhoods: the exact one where it can be, else exactly what it says it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from hyperperturb.models.effect_head import EffectHead
+from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, design_matrix, gene_groups
+from hyperperturb.models.local_process import make_prior, solve
+from hyperperturb.models.neighbourhoods import find_neighbourhoods
+from hyperperturb.models.similarity import DenseSimilarity
+
+PARAMETERS = KernelParameters(mean=0.3, diffusion=0.5, hyperbolic=0.3, own=0.2, noise=0.2, factor=0.9)
+
+
+@pytest.fixture(scope="module")
+def near(drawn):
+    """A second similarity, as that of gene points."""
+    return np.exp(-3.0 * (1.0 - drawn.kernels.diffusion))
+
+
+@pytest.fixture(scope="module")
+def make(drawn, near, make_graph):
+    """Neighbourhoods of the drawn genes, with six more that no network knows."""
+    n = len(drawn.genes) + 6
+    genes = (*drawn.genes, *(f"ALONE{i}" for i in range(6)))
+    graph = sparse.block_diag([make_graph(len(drawn.genes)), sparse.csr_array((6, 6))]).tocsr()
+    diffusion, hyperbolic = np.eye(n, dtype=np.float32), np.zeros((n, n), np.float32)
+    diffusion[:-6, :-6], hyperbolic[:-6, :-6] = drawn.kernels.diffusion, near
+    np.fill_diagonal(hyperbolic, 1.0)
+    targets = sorted({g for target in drawn.targets for g in target})
+
+    def make(**sizes):
+        return find_neighbourhoods(
+            genes,
+            sparse.csr_array(graph),
+            DenseSimilarity(diffusion),
+            lambda rows, columns: hyperbolic[np.ix_(rows, columns)],
+            targets,
+            **sizes,
+        )
+
+    return make
+
+
+def solved(drawn, neighbourhoods, groups=None):
+    targets = tuple(sorted({g for target in drawn.targets for g in target}))
+    design = sparse.csr_array(design_matrix(drawn.targets, targets, PARAMETERS.factor))
+    noise = np.linspace(0.2, 0.6, len(drawn.targets))
+    prior = make_prior(neighbourhoods, PARAMETERS)
+    each = groups or (lambda A: [np.array([i]) for i in range(A.shape[0])])
+    return prior, design.toarray(), noise, *solve(prior, targets, design, drawn.effect, noise, each)
+
+
+# Neighbourhoods
+
+
+@pytest.mark.parametrize("block", [4, 20, 1000])
+def test_every_gene_is_in_one_block_and_none_has_too_many_targets(drawn, make, block):
+    found = make(landmarks=20, block=block)
+    members = [g for part in found.blocks for g in part.genes]
+    assert sorted(members) == sorted(found.genes)
+    hit = {g for target in drawn.targets for g in target}
+    assert max(len(hit.intersection(part.genes)) for part in found.blocks) <= block
+    assert set(found.landmarks.columns) <= hit
+    assert len(set(found.landmarks.columns)) == 20
+
+
+def test_the_same_seed_finds_the_same_and_between_is_exact(drawn, make):
+    first, again = make(landmarks=10, block=20), make(landmarks=10, block=20)
+    assert first.landmarks.columns == again.landmarks.columns
+    assert [part.genes for part in first.blocks] == [part.genes for part in again.blocks]
+    a, b = ("G003", "NOWHERE", "ALONE1"), ("G140", "G003", "NOWHERE")
+    diffusion, hyperbolic = first.between(a, b)
+    index = [int(g[1:]) for g in ("G003", "G140")]
+    assert diffusion[0] == pytest.approx([drawn.kernels.diffusion[index[0], index[1]], 1.0, 0.0])
+    assert diffusion[1].tolist() == hyperbolic[1].tolist() == [0.0, 0.0, 1.0]
+
+
+def test_genes_that_are_all_joined_are_still_dealt_out():
+    n = 60
+    everything = sparse.csr_array(np.ones((n, n)) - np.eye(n))
+    genes = [f"G{i}" for i in range(n)]
+    alike = DenseSimilarity(np.full((n, n), 0.9, np.float32) + 0.1 * np.eye(n, dtype=np.float32))
+    found = find_neighbourhoods(genes, everything, alike, None, genes, landmarks=5, block=10)
+    assert max(len(part.genes) for part in found.blocks) <= 10
+
+
+# The process
+
+
+def test_with_all_targets_as_landmarks_it_is_the_exact_process(drawn, near, make):
+    head = EffectHead.fit(
+        drawn.targets,
+        drawn.response,
+        drawn.effect,
+        kernels=GeneKernels(drawn.genes, drawn.kernels.diffusion, near),
+        parameters=PARAMETERS,
+    )
+    neighbourhoods = make(landmarks=1000, block=10)
+    targets = head.target_genes
+    design = sparse.csr_array(design_matrix(drawn.targets, targets, PARAMETERS.factor))
+    process, left = solve(
+        make_prior(neighbourhoods, PARAMETERS),
+        targets,
+        design,
+        drawn.effect,
+        np.full(len(drawn.targets), PARAMETERS.noise),
+        lambda A: gene_groups_of(A),
+    )
+    asked = [*drawn.genes, "NOWHERE"]
+    single = [(g,) for g in asked]
+    assert process.mean(asked) == pytest.approx(head.predict(single, standard_error=False)[0], abs=1e-4)
+    variance = (head.predict(single)[1] ** 2 / head.scale)[:, 0]
+    assert np.diag(process.covariance(asked)) == pytest.approx(variance, abs=1e-5)
+    assert process.support(asked) == pytest.approx(head.support(asked), abs=1e-5)
+    scale = left.likely * left.observed / (left.expected * left.likely.sum())
+    assert scale == pytest.approx(head.scale, rel=1e-4)
+
+
+def gene_groups_of(A):
+    columns = sparse.csc_array(A)
+    return [columns.indices[columns.indptr[i] : columns.indptr[i + 1]] for i in range(A.shape[1])]
+
+
+@pytest.mark.parametrize("block", [10, 40])
+def test_it_is_the_process_with_the_kernel_it_says(drawn, make, block):
+    """Combinations join blocks here; the dense solution of the same kernel is what counts."""
+    prior, A, noise, process, left = solved(drawn, make(landmarks=15, block=block))
+    genes = prior.genes
+    rows = prior.rows(genes)
+    U = prior.features_of(rows)
+    K = U @ U.T + prior.residual_between(rows, rows).toarray()
+    at = prior.rows(process.target_genes)
+    C = A @ K[np.ix_(at, at)] @ A.T + np.diag(noise)
+    inverse = np.linalg.inv(C)
+    back = K[:, at] @ A.T @ inverse
+    assert process.mean(genes) == pytest.approx(back @ drawn.effect, abs=1e-4)
+    assert process.covariance(genes) == pytest.approx(K - back @ A @ K[at], abs=1e-5)
+    explained = np.diag((K - prior.mean)[:, at] @ A.T @ inverse @ A @ (K - prior.mean)[at])
+    assert process.support(genes) == pytest.approx(explained / prior.alone, abs=1e-5)
+    residual = (inverse @ drawn.effect) / np.diag(inverse)[:, None]
+    assert left.observed == pytest.approx(np.sum(residual**2), rel=1e-5)
+    assert left.expected == pytest.approx(np.sum(1.0 / np.diag(inverse)), rel=1e-6)
+    assert left.likely == pytest.approx(np.mean(drawn.effect * (inverse @ drawn.effect), axis=0), rel=1e-5)
+
+
+def test_genes_outside_the_networks_get_the_mean_and_no_support(drawn, make):
+    *_, process, _ = solved(drawn, make(landmarks=15, block=40))
+    mean = process.mean(["ALONE0", "ALONE3", "NOWHERE"])
+    assert mean[0] == pytest.approx(mean[2], abs=1e-6)
+    assert (process.support(["ALONE0", "NOWHERE"]) < 1e-9).all()
+    variance = process.covariance(["ALONE0", "NOWHERE", "G000"])
+    assert variance[0, 0] == pytest.approx(variance[1, 1])
+    assert variance[0, 0] > variance[2, 2]
+
+
+def test_groups_are_left_out_together(drawn, make):
+    """The closed form against really leaving each gene's perturbations out."""
+    prior, A, noise, process, left = solved(drawn, make(landmarks=15, block=40), groups=gene_groups_of)
+    at = prior.rows(process.target_genes)
+    U = prior.features_of(at)
+    K = U @ U.T + prior.residual_between(at, at).toarray()
+    C = A @ K @ A.T + np.diag(noise)
+    observed = 0.0
+    for rows in gene_groups(drawn.targets, process.target_genes):
+        rest = np.setdiff1d(np.arange(len(A)), rows)
+        predicted = C[np.ix_(rows, rest)] @ np.linalg.solve(C[np.ix_(rest, rest)], drawn.effect[rest])
+        observed += np.sum((drawn.effect[rows] - predicted) ** 2)
+    assert left.observed == pytest.approx(observed, rel=1e-5)
+
+
+def test_the_nearest_are_those_of_the_kernel(drawn, make):
+    prior, *_, process, _ = solved(drawn, make(landmarks=15, block=40))
+    gene = process.target_genes[0]
+    assert process.nearest(gene, 3)[0] == gene
+    at = prior.rows(process.target_genes)
+    row = prior.rows([gene])
+    values = prior.features_of(row) @ prior.features_of(at).T + prior.residual_between(row, at).toarray()
+    assert process.nearest(gene, 3) == [process.target_genes[i] for i in np.argsort(-values[0])[:3]]
