@@ -8,13 +8,19 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
-from sklearn.covariance import ledoit_wolf
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.manifolds import poincare
-from hyperperturb.models.cells import Cells, control_spread
+from hyperperturb.models.cell_evidence import (
+    accuracy,
+    candidate_inputs,
+    choose_discriminants,
+    class_means,
+    combine,
+    linear_evidence,
+    naming_scores,
+)
+from hyperperturb.models.cells import CellInputs, Cells, control_spread
 from hyperperturb.models.curriculum import CellBatches, Curriculum, HeldOutCells, KeepBest, difficulty
 from hyperperturb.models.model import CellHeads
 from hyperperturb.models.strength import energy_distance
@@ -24,7 +30,6 @@ from hyperperturb.nn.fitting import fit
 _VALUE_WEIGHT = 0.1
 _DROPOUT = 0.2
 _CURRICULUM_DEADLINE = 0.5  # share of the epochs after which every perturbation is admitted
-_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,7 @@ class FittedHeads:
 
     heads: CellHeads
     genes: tuple[str, ...]
-    control_mean: np.ndarray
-    control_spread: np.ndarray
+    inputs: CellInputs
     scores: dict[str, float]
 
 
@@ -72,8 +76,8 @@ def fit_cell_heads(
 ) -> FittedHeads:
     """Learn to name the perturbation of a cell, and its strength, from the cell's shift from control.
 
-    Half of the held-out cells stop the training and set temperature and evidence weight, the other half give the
-    scores.
+    Half of the held-out cells stop the training, choose how cells are presented and set temperature and weights of
+    the evidence; the other half give the scores.
 
     Parameters
     ----------
@@ -101,14 +105,14 @@ def fit_cell_heads(
     FittedHeads
     """
     keras.utils.set_random_seed(seed)
-    mean, spread = control_spread(effects, cells.genes)
-    shift = (cells.values - mean) / spread
-    strength = np.sqrt(energy_distance(effects)).astype(np.float32)
     label = cells.perturbation.astype(np.int32)
+    strength = np.sqrt(energy_distance(effects)).astype(np.float32)
     train, tune, test = _split(label, validation_split, seed)
-    centroid = _centroids(shift[train], label[train], len(targets))
+    candidates = candidate_inputs(cells.values[train], *control_spread(effects, cells.genes))
+    inputs, rule = choose_discriminants(candidates, cells.values, label, train, tune, len(targets))
+    shift = inputs(cells.values).astype(np.float32)
     heads = _make_heads(
-        shift[train], label[train], centroid, targets, hidden_dim=hidden_dim, curvature=curvature, stdp=stdp
+        shift.shape[1], label[train], targets, hidden_dim=hidden_dim, curvature=curvature, stdp=stdp
     )
     wanted = {"policy": label, "value": strength[label]}
     pace = None
@@ -147,34 +151,23 @@ def fit_cell_heads(
         checkpoint=checkpoint,
     )
     best.restore(heads)
-    kernel, bias = heads.evidence_kernel.numpy(), heads.evidence_bias.numpy()
-    for weight, value in zip(
-        (heads.temperature, heads.evidence_weight),
-        _combine(_logits(heads, shift[tune]), shift[tune] @ kernel + bias, label[tune]),
-        strict=True,
-    ):
-        weight.assign(value)
-    scores = _scores(_logits(heads, shift[test]), label[test])
-    nearest = 2.0 * shift[test] @ centroid.T - np.sum(centroid**2, axis=1)
+    _add_evidence(heads, linear_evidence(rule, shift, label, train, tune), shift[tune], label[tune])
+    scores = naming_scores(_logits(heads, shift[test]), label[test])
+    standard = candidates[0](cells.values)
+    centroid = class_means(standard[train], label[train], len(targets))
+    nearest = 2.0 * standard[test] @ centroid.T - np.sum(centroid**2, axis=1)
     frequent = np.tile(np.bincount(label[train], minlength=len(targets)).astype(float), (len(test), 1))
     for name, other in (("nearest_centroid", nearest), ("most_frequent", frequent)):
-        scores |= {f"{name}_{k}": v for k, v in _accuracy(other, label[test]).items()}
-    return FittedHeads(heads, cells.genes, mean, spread, scores | {"n_test_cells": len(test)})
+        scores |= {f"{name}_{k}": v for k, v in accuracy(other, label[test]).items()}
+    return FittedHeads(heads, cells.genes, inputs, scores | {"n_test_cells": len(test)})
 
 
 def _make_heads(
-    shift: np.ndarray,
-    label: np.ndarray,
-    centroid: np.ndarray,
-    targets: np.ndarray,
-    *,
-    hidden_dim: int,
-    curvature: float,
-    stdp: float,
+    n_inputs: int, label: np.ndarray, targets: np.ndarray, *, hidden_dim: int, curvature: float, stdp: float
 ) -> CellHeads:
-    """Cell heads before training: what is not learned by descent comes from the training cells."""
+    """Cell heads before training."""
     heads = CellHeads(
-        shift.shape[1],
+        n_inputs,
         hidden_dim,
         targets.shape[1],
         len(targets),
@@ -182,12 +175,20 @@ def _make_heads(
         stdp=STDP(stdp) if stdp > 0 else None,
     )
     heads.perturbation_points.assign(targets)
-    for weight, value in zip(
-        (heads.evidence_kernel, heads.evidence_bias), _discriminant(shift, label, centroid), strict=True
-    ):
-        weight.assign(value)
     heads.offset.assign(np.log(np.bincount(label, minlength=len(targets)) + 1.0).astype(np.float32))
     return heads
+
+
+def _add_evidence(
+    heads: CellHeads, evidence: list[tuple[np.ndarray, np.ndarray]], shift: np.ndarray, label: np.ndarray
+) -> None:
+    """Add linear evidence to trained heads; these cells, which taught nothing, set temperature and weights."""
+    parts = [_logits(heads, shift), *(shift @ kernel + bias for kernel, bias in evidence)]
+    weights, _ = combine(parts, label)
+    heads.temperature.assign(1.0 / weights[0])
+    for total, each in ((heads.evidence_kernel, 0), (heads.evidence_bias, 1)):
+        weighed = sum(w * part[each] for w, part in zip(weights[1:], evidence, strict=True))
+        total.assign(weighed.astype(np.float32))
 
 
 def compile_heads(
@@ -252,62 +253,3 @@ def _split(label: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, n
 
 def _logits(heads: CellHeads, shift: np.ndarray) -> np.ndarray:
     return np.asarray(heads.predict(shift, batch_size=4096, verbose=0)["policy"], dtype=np.float64)
-
-
-def _combine(logits: np.ndarray, evidence: np.ndarray, label: np.ndarray) -> tuple[float, float]:
-    """Temperature of the logits and weight of the evidence that make held-out cells most likely.
-
-    Temperature scaling (Guo et al. 2017) with one more term.
-    """
-    rows = np.arange(len(label))
-
-    def surprise(theta: np.ndarray) -> float:
-        combined = np.exp(theta[0]) * logits + np.exp(theta[1]) * evidence
-        return -float(np.mean(log_softmax(combined, axis=1)[rows, label]))
-
-    found = minimize(
-        surprise, np.array([0.0, -1.0]), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-5}
-    )
-    return float(np.exp(-found.x[0])), float(np.exp(found.x[1]))
-
-
-def _accuracy(scores: np.ndarray, label: np.ndarray) -> dict[str, float]:
-    best = np.argsort(-scores, axis=1, kind="stable")[:, : min(5, scores.shape[1])]
-    hit = best == label[:, None]
-    return {"top1": float(hit[:, 0].mean()), "top5": float(hit.any(axis=1).mean())}
-
-
-def _scores(logits: np.ndarray, label: np.ndarray) -> dict[str, float]:
-    probability = softmax(logits, axis=1)
-    sure, right = probability.max(axis=1), probability.argmax(axis=1) == label
-    edges = np.quantile(sure, np.linspace(0, 1, _BINS + 1))
-    bins = np.clip(np.searchsorted(edges, sure, side="right") - 1, 0, _BINS - 1)
-    gaps = [
-        abs(sure[bins == b].mean() - right[bins == b].mean()) * np.mean(bins == b)
-        for b in range(_BINS)
-        if np.any(bins == b)
-    ]
-    return _accuracy(logits, label) | {"ece": float(np.sum(gaps))}
-
-
-def _centroids(shift: np.ndarray, label: np.ndarray, n: int) -> np.ndarray:
-    """Mean shift of the cells of each perturbation, (n, H), shrunken by what sampling adds to it.
-
-    The factor is James and Stein's: the share of a centroid's squared length that is not the noise of its cells.
-    """
-    counts = np.bincount(label, minlength=n)
-    mean = np.zeros((n, shift.shape[1]))
-    np.add.at(mean, label, shift)
-    mean /= np.maximum(counts, 1)[:, None]
-    noise = float(np.mean((shift - mean[label]) ** 2)) * shift.shape[1] / np.maximum(counts, 1)
-    length = np.maximum(np.sum(mean**2, axis=1), np.finfo(float).tiny)
-    return mean * np.clip(1.0 - noise / length, 0.0, 1.0)[:, None]
-
-
-def _discriminant(
-    shift: np.ndarray, label: np.ndarray, centroid: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fisher's linear discriminants: log-likelihood ratios to the control mean are ``shift @ kernel + bias``."""
-    covariance, _ = ledoit_wolf(shift - centroid[label], assume_centered=True)
-    kernel = np.linalg.solve(covariance, centroid.T)
-    return kernel.astype(np.float32), (-0.5 * np.sum(centroid.T * kernel, axis=0)).astype(np.float32)

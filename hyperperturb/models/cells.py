@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import sparse
@@ -18,6 +18,8 @@ from hyperperturb.progress import Progress
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+Presentation = Literal["log", "root"]
 
 MAX_HEAD_GENES = 2000
 _MIN_SPREAD = 0.05  # log units: keeps genes that never vary in the controls from dominating
@@ -40,6 +42,39 @@ class Cells:
     genes: tuple[str, ...]
     values: np.ndarray
     perturbation: np.ndarray
+
+
+@dataclass(frozen=True)
+class CellInputs:
+    """How the cell heads see a cell: (values − centre) / spread, of logarithms or of square roots.
+
+    Attributes
+    ----------
+    presentation
+        ``"log"``: log1p(CP10k), each gene in control standard deviations; ``"root"``: the square root of CP10k, all
+        genes in one unit. The root has the same sampling noise at every level, which suits shallow cells.
+    centre, spread
+        (H,) each.
+    """
+
+    presentation: Presentation
+    centre: np.ndarray
+    spread: np.ndarray
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Inputs (n, H) of cells given as log1p(CP10k), (n, H)."""
+        return (present(values, self.presentation) - self.centre) / self.spread
+
+
+def present(values: np.ndarray, presentation: Presentation) -> np.ndarray:
+    """log1p(CP10k) as it is, or as the square root of CP10k; same shape and type.
+
+    Examples
+    --------
+    >>> present(np.log1p(np.array([[0.0, 9.0]])), "root").round(6).tolist()
+    [[0.0, 3.0]]
+    """
+    return values if presentation == "log" else np.sqrt(np.maximum(np.expm1(values), 0.0))
 
 
 def screen_values(screen: Screen, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

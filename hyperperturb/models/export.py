@@ -13,12 +13,11 @@ import numpy as np
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path
 from hyperperturb.manifolds import poincare
+from hyperperturb.models.cells import CellInputs
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
 
 _CELL_ARRAYS = (
-    "control_mean",
-    "control_spread",
     "hidden_kernel",
     "hidden_bias",
     "tangent_kernel",
@@ -35,14 +34,13 @@ _CELL_ARRAYS = (
 class CellHeadArrays:
     """The cell heads without Keras; shapes as in :class:`hyperperturb.models.model.CellHeads`.
 
-    ``scale`` multiplies distances and holds sharpness, curvature and temperature; ``offset`` and
-    ``evidence_kernel`` hold the evidence's bias and weight.
+    ``inputs`` turns cells into shifts; ``scale`` multiplies distances and holds sharpness, curvature and temperature;
+    ``offset`` holds the evidence's bias.
     """
 
     genes: tuple[str, ...]
     scale: float
-    control_mean: np.ndarray
-    control_spread: np.ndarray
+    inputs: CellInputs
     hidden_kernel: np.ndarray
     hidden_bias: np.ndarray
     tangent_kernel: np.ndarray
@@ -54,7 +52,7 @@ class CellHeadArrays:
     perturbation_points: np.ndarray
 
     def __call__(self, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (n, P) and strengths (n,) of shifts (n, H) in control standard deviations."""
+        """Logits (n, P) and strengths (n,) of shifts (n, H), which :attr:`inputs` makes."""
         hidden = np.tanh(shift @ self.hidden_kernel + self.hidden_bias)
         point = poincare.expmap0(hidden @ self.tangent_kernel + self.tangent_bias, c=1.0)
         evidence = self.offset + shift @ self.evidence_kernel
@@ -85,7 +83,9 @@ def save_arrays(
         "parameters": asdict(head.parameters),
         "own_slope": head.own_slope,
         "own_error": head.own_error,
-        "cells": None if cells is None else {"genes": cells.genes, "scale": cells.scale},
+        "cells": None
+        if cells is None
+        else {"genes": cells.genes, "scale": cells.scale, "presentation": cells.inputs.presentation},
     }
     arrays = {
         "points": np.asarray(points, dtype=np.float32),
@@ -97,6 +97,7 @@ def save_arrays(
     }
     if cells is not None:
         arrays |= {f"cells_{name}": getattr(cells, name) for name in _CELL_ARRAYS}
+        arrays |= {"cells_centre": cells.inputs.centre, "cells_spread": cells.inputs.spread}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, about=np.array(json.dumps(about)), **arrays)
 
@@ -140,6 +141,9 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
             cells = CellHeadArrays(
                 genes=tuple(about["cells"]["genes"]),
                 scale=float(about["cells"]["scale"]),
+                inputs=CellInputs(
+                    about["cells"]["presentation"], arrays["cells_centre"], arrays["cells_spread"]
+                ),
                 **{name: arrays[f"cells_{name}"] for name in _CELL_ARRAYS},
             )
     except (OSError, EOFError, KeyError, ValueError, TypeError, BadZipFile, zlib.error) as error:

@@ -413,16 +413,22 @@ class HyperPerturbInference:
         if goal == "target":
             if target is None:
                 raise HyperPerturbError("The goal 'target' needs a target state.", hint="Pass target=….")
-            shift = self._log_values(np.atleast_2d(target), "target") - state
+            away = self._cells.inputs(self._log_values(np.atleast_2d(target), "target"))
+            shift = self._control_inputs + away - self._cells.inputs(state)
         elif goal in ("explain", "revert"):
-            shift = state - self._cells.control_mean
-            shift = shift if goal == "explain" else -shift
+            shift = self._cells.inputs(state)
+            shift = shift if goal == "explain" else 2.0 * self._control_inputs - shift
         else:
             raise HyperPerturbError(f"Unknown goal '{goal}'.", hint="Use 'explain', 'revert' or 'target'.")
-        logits, strength = self._cells(shift / self._cells.control_spread)
+        logits, strength = self._cells(shift)
         scores = softmax(logits.astype(np.float64), axis=1)
         top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return top, np.take_along_axis(scores, top, axis=1), strength.astype(np.float64) ** 2
+
+    @cached_property
+    def _control_inputs(self) -> np.ndarray:
+        control = self.effects.restrict_genes(self._cells.genes).control_mean
+        return self._cells.inputs(control[None])
 
     def _log_values(self, expression: np.ndarray | sparse.spmatrix, what: str) -> np.ndarray:
         """(n, H) log1p(CP10k) over the cell heads' genes."""

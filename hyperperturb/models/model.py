@@ -85,10 +85,10 @@ class CellHeads(keras.Model):
     """Policy and value heads: which perturbation a cell's shift from control speaks of, and how strongly.
 
     The encoder maps a shift to a tangent vector at the origin and on to a point of the ball. The policy scores each
-    perturbation by the negative distance to its point. Once that is trained, the evidence of Fisher's linear
-    discriminants (shrunken within-perturbation covariance) is added; its weight and the temperature come from
-    held-out cells, because the discriminants know the training cells by heart. The value is the strength (square root
-    of the energy distance).
+    perturbation by the negative distance to its point. Once that is trained, the evidence of linear rules
+    (:mod:`hyperperturb.models.cell_evidence`) is added; its weights and the temperature come from held-out cells,
+    because those rules know the training cells by heart. The value is the strength (square root of the energy
+    distance).
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class CellHeads(keras.Model):
 
     Input shape
     -----------
-    ``(B, n_inputs)`` shifts from the control mean in control standard deviations.
+    ``(B, n_inputs)``: :class:`~hyperperturb.models.cell_evidence.CellInputs` of cells.
 
     Output shape
     ------------
@@ -135,9 +135,6 @@ class CellHeads(keras.Model):
         self.sharpness = self.add_weight(
             name="sharpness", shape=(), initializer=keras.initializers.Constant(1.0)
         )
-        self.evidence_weight = self.add_weight(
-            name="evidence_weight", shape=(), initializer="zeros", trainable=False
-        )
         self.evidence_kernel = self.add_weight(
             name="evidence_kernel", shape=(n_inputs, n_perturbations), initializer="zeros", trainable=False
         )
@@ -161,9 +158,8 @@ class CellHeads(keras.Model):
         distance = poincare.pairwise_dist(point, self.perturbation_points, c=1.0)
         scale = ops.softplus(self.sharpness) / np.sqrt(self.curvature)
         logits = (self.offset - scale * distance) / self.temperature
-        if not training:  # what the discriminants say of the cells they were made from teaches nothing
-            evidence = ops.matmul(shift, self.evidence_kernel) + self.evidence_bias
-            logits = logits + self.evidence_weight * evidence
+        if not training:  # what linear rules say of the cells they were made from teaches nothing
+            logits = logits + ops.matmul(shift, self.evidence_kernel) + self.evidence_bias
         return {"policy": logits, "value": ops.squeeze(self.value(hidden), -1)}
 
     def compile(self, optimizer="rmsprop", **kwargs) -> None:

@@ -159,21 +159,20 @@ def _metrics(t: Trained, genes: pd.DataFrame) -> dict[str, Any]:
 def _cell_arrays(fitted: FittedHeads) -> CellHeadArrays:
     heads = fitted.heads
     # .numpy(): a variable shared by several devices is no number
-    temperature, weight = float(heads.temperature.numpy()), float(heads.evidence_weight.numpy())
+    temperature = float(heads.temperature.numpy())
     sharpness = float(keras.ops.softplus(heads.sharpness))
     hidden, tangent, value = (layer.get_weights() for layer in (heads.hidden, heads.tangent, heads.value))
     return CellHeadArrays(
         genes=fitted.genes,
         scale=sharpness / float(np.sqrt(heads.curvature)) / temperature,
-        control_mean=fitted.control_mean,
-        control_spread=fitted.control_spread,
+        inputs=fitted.inputs,
         hidden_kernel=hidden[0],
         hidden_bias=hidden[1],
         tangent_kernel=tangent[0],
         tangent_bias=tangent[1],
         value_kernel=value[0],
         value_bias=value[1],
-        offset=heads.offset.numpy() / temperature + weight * heads.evidence_bias.numpy(),
-        evidence_kernel=weight * heads.evidence_kernel.numpy(),
+        offset=heads.offset.numpy() / temperature + heads.evidence_bias.numpy(),
+        evidence_kernel=heads.evidence_kernel.numpy(),
         perturbation_points=heads.perturbation_points.numpy(),
     )

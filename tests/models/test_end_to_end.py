@@ -368,7 +368,7 @@ def test_the_keras_model_survives_saving_and_agrees_with_the_arrays(inference, t
     membership = np.zeros((len(asked), len(genes)), dtype=np.float32)
     for row, target in enumerate(asked):
         membership[row, [genes.index(g) for g in target]] = 1.0
-    shift = (inference.align(cells) - inference._cells.control_mean) / inference._cells.control_spread
+    shift = inference._cells.inputs(inference.align(cells))
     question = {"targets": membership, "cells": shift.astype(np.float32)}
     before, after = trained.model(question), loaded(question)
     assert set(before) == {"effects", "policy", "value"}
