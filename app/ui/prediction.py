@@ -108,6 +108,15 @@ def _figures(prediction: EffectPrediction, has_measured: bool) -> None:
             "Genes predicted down by more than two standard errors.",
         ),
     ]
+    interaction = prediction.interaction
+    if interaction is not None and interaction.found:
+        values.append(
+            (
+                "Interaction",
+                f"{number(interaction.score)} ± {number(interaction.standard_error)}",
+                f"{interaction.sentence} {GLOSSARY['interaction']}",
+            )
+        )
     if has_measured:
         values.append(
             (

@@ -22,6 +22,7 @@ from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
     from hyperperturb.models.inference import HyperPerturbInference
+    from hyperperturb.models.interactions import Interaction
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run: its name, its path, or latest.")]
 Csv = Annotated[
@@ -112,12 +113,15 @@ def _predict_one(
                 "targets": list(answer.targets),
                 "support": answer.support,
                 "strength": float(answer.strength),
+                "interaction": None if answer.interaction is None else _interaction(answer.interaction),
                 "csv": str(csv) if csv else None,
                 "effects": table.to_dict("records"),
             }
         )
         return
     print(f"{' + '.join(answer.targets)}: {answer.support.why}")
+    if answer.interaction is not None:
+        print(answer.interaction.sentence)
     if csv is not None:
         print(f"{csv}: {len(table):,} response genes")
         return
@@ -125,6 +129,15 @@ def _predict_one(
     print_table(list(top.columns), top.head(_SHOWN).to_numpy().tolist())
     if len(table) > _SHOWN:
         print(f"… the {_SHOWN} largest of {len(table):,}; the rest with --csv OUT or --json")
+
+
+def _interaction(interaction: Interaction) -> dict[str, object]:
+    return {
+        "found": interaction.found,
+        "score": interaction.score,
+        "standard_error": interaction.standard_error,
+        "parts": interaction.table.to_dict("records"),
+    }
 
 
 def _predict_list(run: str, targets: Path, csv: Path, output_dir: Path | None, as_json: bool) -> None:

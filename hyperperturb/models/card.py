@@ -64,6 +64,9 @@ def write_card(
         f"- rank correlation of a gene's radius with its degree: {metrics['hub_radius']['spearman']:.3f}",
         f"- kernel (variances relative to the mean squared effect): mean {p.mean:.3g}, diffusion {p.diffusion:.3g}, "
         f"hyperbolic {p.hyperbolic:.3g}, own {p.own:.3g}, noise {p.noise:.3g}; combination factor {p.factor:.3g}",
+        f"- interactions of genes: variance {p.pair:.3g}, {p.pair_own:.0%} of it a pair's own"
+        if head.interactions is not None
+        else "- interactions of genes: no evidence of any, combinations are sums",
         "",
         "## Made from",
         "",

@@ -6,7 +6,8 @@ Every gene g has an unknown effect vector f(g) over the response genes, f ~ GP(0
 
 where a² is the common mean effect, ``diffusion`` the networks' diffusion similarity, d the hyperbolic
 distance of the gene points (exp(−d) is positive definite on hyperbolic space) and w_o what is a gene's own. A
-perturbation of one gene is f(g), of several s · Σ f(g). Measured effects are these plus noise whose variance
+perturbation of one gene is f(g), of several s · Σ f(g) and the interactions of their pairs, where the screen gives
+evidence of any (:mod:`hyperperturb.models.interactions`). Measured effects are these plus noise whose variance
 is the measured squared standard error plus a constant. The six parameters are chosen on the
 leave-one-gene-out error, which is closed form too (Rasmussen & Williams 2006, eq. 5.12, in its block form).
 
@@ -28,6 +29,14 @@ from hyperperturb.models.gene_kernels import (
     design_matrix,
     gene_groups,
     gene_kernel,
+)
+from hyperperturb.models.interactions import (
+    Interactions,
+    memberships,
+    pair_covariance,
+    pairs_of,
+    prior_variance,
+    search_pair_parameters,
 )
 from hyperperturb.models.kernel_search import search_parameters
 from hyperperturb.models.own_response import own_entries, own_response, without_own
@@ -56,6 +65,8 @@ class EffectHead:
     own_slope, own_level, own_error
         What a perturbation does to its own target: ``own_slope`` times the target's control level (R,), give or take
         ``own_error`` (natural-log units).
+    interactions
+        What pairs of genes do beyond their sum; None where the screen gives no evidence of it.
     """
 
     parameters: KernelParameters
@@ -68,6 +79,7 @@ class EffectHead:
     own_slope: float
     own_error: float
     own_level: np.ndarray
+    interactions: Interactions | None = None
 
     @classmethod
     def fit(
@@ -126,10 +138,14 @@ class EffectHead:
             )
         noise = _relative_noise(standard_error, mean_square, len(Y))
         genes = tuple(sorted({g for target in targets for g in target}))
+        chosen = parameters or search_parameters(targets, genes, Y, noise, kernels, seed)
+        A = design_matrix(targets, genes, chosen.factor)
+        C = A @ gene_kernel(kernels, chosen, genes, genes) @ A.T + np.diag(chosen.noise + noise)
         if parameters is None:
-            parameters = search_parameters(targets, genes, Y, noise, kernels, seed)
-        A = design_matrix(targets, genes, parameters.factor)
-        C = A @ gene_kernel(kernels, parameters, genes, genes) @ A.T + np.diag(parameters.noise + noise)
+            chosen = search_pair_parameters(targets, C, Y, kernels, chosen, seed)
+        if chosen.pair > 0:
+            pairs = pairs_of(targets)
+            C += pair_covariance(targets, pairs, kernels, chosen) @ memberships(targets, pairs).T
         factor = cho_factor(C, lower=True)
         solved = cho_solve(factor, Y)
         # The scale of each response gene is its maximum-likelihood value (Rasmussen & Williams 2006, §5.4.1),
@@ -138,7 +154,7 @@ class EffectHead:
         scale = np.maximum(np.einsum("pr,pr->r", Y, solved) / len(Y), 1e-12)
         scale = scale * _calibration(factor, solved, scale, gene_groups(targets, genes))
         return cls(
-            parameters=parameters,
+            parameters=chosen,
             kernels=kernels.restricted_to(genes),
             target_genes=genes,
             response_genes=tuple(response_genes),
@@ -148,6 +164,7 @@ class EffectHead:
             own_slope=slope,
             own_error=own_error,
             own_level=level,
+            interactions=Interactions.solved(targets, factor, solved, A) if chosen.pair > 0 else None,
         )
 
     def predict(
@@ -170,18 +187,57 @@ class EffectHead:
         B = design_matrix(targets, genes, self.parameters.factor)
         cross = B @ gene_kernel(self.kernels, self.parameters, genes, self.target_genes)
         mean = cross @ self.coefficients
-        rows, columns = own_entries(targets, self.response_genes)
-        known = (self.own_level[columns] > 0) & (self.own_slope != 0)
-        rows, columns = rows[known], columns[known]
+        if self.interactions is not None:
+            mean += self._with_pairs(targets) @ self.interactions.coefficients
+        rows, columns = self._own(targets)
         mean[rows, columns] = self.own_slope * self.own_level[columns]
         if not standard_error:
             return mean, None
-        error = np.sqrt(np.outer(self._variance(B, genes), self.scale))
+        error = np.sqrt(np.outer(self._variance(targets, B, genes), self.scale))
         error[rows, columns] = self.own_error
         return mean, error
 
-    def _variance(self, B: np.ndarray, genes: tuple[str, ...]) -> np.ndarray:
-        """Posterior variance of Q sums of genes ``B``, (Q,), relative to ``scale``.
+    def interaction(self, targets: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+        """The part of the prediction that is interaction, and its standard error.
+
+        The rest of :meth:`predict` is the sum over genes.
+
+        Parameters
+        ----------
+        targets
+            Q sets of target genes.
+
+        Returns
+        -------
+        mean, error
+            (Q, R) each, natural-log units; zeros for single genes, for the targets' own responses, and for a head
+            without interactions.
+        """
+        mean, error = np.zeros((2, len(targets), len(self.response_genes)))
+        if self.interactions is None:
+            return mean, error
+        between = self._with_pairs(targets)
+        mean = between @ self.interactions.coefficients
+        explained = np.einsum("qm,mn,qn->q", between, self.interactions.precision, between, optimize=True)
+        variance = np.maximum(prior_variance(targets, self.kernels, self.parameters) - explained, 0.0)
+        error = np.sqrt(np.outer(variance, self.scale))
+        rows, columns = self._own(targets)
+        mean[rows, columns] = error[rows, columns] = 0.0
+        return mean, error
+
+    def _with_pairs(self, targets: Sequence[Sequence[str]]) -> np.ndarray:
+        return pair_covariance(targets, self.interactions.pairs, self.kernels, self.parameters)
+
+    def _own(self, targets: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the targets' own responses that are known."""
+        rows, columns = own_entries(targets, self.response_genes)
+        known = (self.own_level[columns] > 0) & (self.own_slope != 0)
+        return rows[known], columns[known]
+
+    def _variance(
+        self, targets: Sequence[Sequence[str]], B: np.ndarray, genes: tuple[str, ...]
+    ) -> np.ndarray:
+        """Posterior variance of Q perturbations, the sums ``B`` of genes and their interactions, relative to ``scale``.
 
         The similarity of two genes that are no columns is not kept; given the training perturbations such a
         pair is taken as independent. To leave out its prior covariance alone would still subtract what explains
@@ -193,7 +249,14 @@ class EffectHead:
         unseen = np.array([g not in kept for g in genes], dtype=bool)
         pair = np.outer(unseen, unseen) & ~np.eye(len(genes), dtype=bool)
         covariance = np.where(pair, np.maximum(covariance, 0.0), covariance)
-        return np.maximum(np.einsum("qg,gh,qh->q", B, covariance, B, optimize=True), 1e-9)
+        variance = np.einsum("qg,gh,qh->q", B, covariance, B, optimize=True)
+        if self.interactions is not None:
+            pairs = self._with_pairs(targets)
+            explained = 2.0 * (B @ between) @ self.interactions.cross_precision
+            explained += pairs @ self.interactions.precision
+            variance += prior_variance(targets, self.kernels, self.parameters)
+            variance -= np.einsum("qm,qm->q", explained, pairs)
+        return np.maximum(variance, 1e-9)
 
     @property
     def _gene_variance(self) -> float:

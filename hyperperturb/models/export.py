@@ -16,6 +16,7 @@ from hyperperturb.manifolds import poincare
 from hyperperturb.models.cells import CellInputs
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
+from hyperperturb.models.interactions import Interactions
 
 _CELL_ARRAYS = (
     "hidden_kernel",
@@ -28,6 +29,8 @@ _CELL_ARRAYS = (
     "evidence_kernel",
     "perturbation_points",
 )
+
+_PAIR_ARRAYS = ("coefficients", "precision", "cross_precision")
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,9 @@ def save_arrays(
         "scale": head.scale,
         "own_level": head.own_level,
     }
+    if head.interactions is not None:
+        about["pairs"] = head.interactions.pairs
+        arrays |= {f"pair_{name}": getattr(head.interactions, name) for name in _PAIR_ARRAYS}
     if cells is not None:
         arrays |= {f"cells_{name}": getattr(cells, name) for name in _CELL_ARRAYS}
         arrays |= {"cells_centre": cells.inputs.centre, "cells_spread": cells.inputs.spread}
@@ -135,6 +141,12 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
             own_slope=float(about["own_slope"]),
             own_error=float(about["own_error"]),
             own_level=arrays["own_level"],
+            interactions=None
+            if "pairs" not in about
+            else Interactions(
+                tuple((a, b) for a, b in about["pairs"]),
+                **{name: arrays[f"pair_{name}"] for name in _PAIR_ARRAYS},
+            ),
         )
         cells = None
         if about["cells"] is not None:

@@ -14,7 +14,9 @@ class KernelParameters:
 
     ``mean``, ``diffusion``, ``hyperbolic``, ``own`` and ``noise`` are variances relative to the mean squared
     effect of the training perturbations; ``factor`` is s, the shrinkage of a sum of single effects;
-    ``leave_one_gene_out`` is the squared error relative to no change that the search reached.
+    ``leave_one_gene_out`` is the squared error relative to no change that the search reached. ``pair`` is the
+    variance of the interaction of two genes and ``pair_own`` the share of it that is a pair's own
+    (:mod:`hyperperturb.models.interactions`).
     """
 
     mean: float
@@ -24,6 +26,8 @@ class KernelParameters:
     noise: float
     factor: float
     leave_one_gene_out: float = float("nan")
+    pair: float = 0.0
+    pair_own: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from hyperperturb.errors import HyperPerturbError
 from hyperperturb.manifolds import poincare
 from hyperperturb.models.cells import screen_values
 from hyperperturb.models.export import load_arrays
+from hyperperturb.models.interactions import Interaction, split_effect
 from hyperperturb.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -76,12 +77,15 @@ class EffectPrediction:
         What the prediction stands on.
     strength
         Energy distance (squared Euclidean) to the control cells that the predicted effect amounts to.
+    interaction
+        How a combination differs from the sum of its genes; None for a single gene.
     """
 
     targets: tuple[str, ...]
     table: pd.DataFrame
     support: Support
     strength: float
+    interaction: Interaction | None = None
 
 
 class HyperPerturbInference:
@@ -292,7 +296,15 @@ class HyperPerturbInference:
                 "measured_standard_error": measured_error,
             }
         )
-        return EffectPrediction(genes, table, support, float(2.0 * np.sum(mean[0] ** 2)))
+        strength = float(2.0 * np.sum(mean[0] ** 2))
+        interaction = None
+        if len(genes) > 1:
+            parts = self._head.interaction([genes])
+            found = self._head.interactions is not None
+            interaction = split_effect(
+                self.response_genes, genes, mean[0], *(p[0] for p in parts), found=found
+            )
+        return EffectPrediction(genes, table, support, strength, interaction)
 
     def _refuse_unknown(self, genes: Sequence[str]) -> Refusal:
         return Refusal(

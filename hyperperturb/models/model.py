@@ -28,6 +28,8 @@ class EffectLayer(keras.layers.Layer):
         The kernel's parameters (:class:`~hyperperturb.models.effect_head.KernelParameters` as a dictionary).
     own_slope
         What a perturbation does to its own target, per unit of the target's control level.
+    n_pairs
+        Pairs of targets whose interactions are known; 0 for an additive head.
 
     Input shape
     -----------
@@ -39,18 +41,32 @@ class EffectLayer(keras.layers.Layer):
     """
 
     def __init__(
-        self, n_genes: int, n_targets: int, n_response: int, *, parameters: dict, own_slope: float, **kwargs
+        self,
+        n_genes: int,
+        n_targets: int,
+        n_response: int,
+        *,
+        parameters: dict,
+        own_slope: float,
+        n_pairs: int = 0,
+        **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         self.sizes = (n_genes, n_targets, n_response)
         self.parameters = KernelParameters(**parameters)
         self.own_slope = own_slope
+        self.n_pairs = n_pairs
         fixed = {"initializer": "zeros", "trainable": False}
         self.diffusion = self.add_weight(name="diffusion", shape=(n_genes, n_targets), **fixed)
         self.coefficients = self.add_weight(name="coefficients", shape=(n_targets, n_response), **fixed)
         self.own_level = self.add_weight(name="own_level", shape=(n_response,), **fixed)
         self.target_index = self.add_weight(name="target_index", shape=(n_targets,), dtype="int32", **fixed)
         self.own_index = self.add_weight(name="own_index", shape=(n_response,), dtype="int32", **fixed)
+        if n_pairs:
+            self.pair_index = self.add_weight(name="pair_index", shape=(2, n_pairs), dtype="int32", **fixed)
+            self.pair_coefficients = self.add_weight(
+                name="pair_coefficients", shape=(n_pairs, n_response), **fixed
+            )
 
     def call(self, membership, points, curvature):
         """Mean effects; the same sum as ``EffectHead.predict``."""
@@ -62,11 +78,25 @@ class EffectLayer(keras.layers.Layer):
         several = ops.sum(membership, axis=-1, keepdims=True) > 1
         weight = ops.where(several, p.factor * membership, membership)
         mean = ops.matmul(ops.matmul(weight, kernel), self.coefficients)
+        if self.n_pairs:
+            mean = mean + self._interaction(membership, several, kernel)
         if self.own_slope == 0:
             return mean
         hit = ops.take(membership, ops.maximum(self.own_index, 0), axis=1) > 0
         hit = ops.logical_and(hit, ops.logical_and(self.own_index >= 0, self.own_level > 0))
         return ops.where(hit, self.own_slope * self.own_level, mean)
+
+    def _interaction(self, membership, several, kernel):
+        """The same as in :mod:`hyperperturb.models.interactions`, with memberships in place of lists of genes."""
+        p = self.parameters
+        like = kernel / (p.mean + p.diffusion + p.hyperbolic + p.own)
+        first, second = (ops.take(like, self.pair_index[end], axis=1) for end in (0, 1))
+        sums = ops.matmul(membership, first) * ops.matmul(membership, second)
+        shared = 0.5 * (sums - ops.matmul(membership, first * second))
+        hit = ops.take(membership, self.target_index, axis=1)
+        own = ops.take(hit, self.pair_index[0], axis=1) * ops.take(hit, self.pair_index[1], axis=1)
+        covariance = p.pair * ((1.0 - p.pair_own) * shared + p.pair_own * own)
+        return ops.matmul(ops.where(several, covariance, 0.0), self.pair_coefficients)
 
     def get_config(self) -> dict:
         """What :meth:`from_config` needs."""
@@ -77,6 +107,7 @@ class EffectLayer(keras.layers.Layer):
             "n_response": n_response,
             "parameters": dict(vars(self.parameters)),
             "own_slope": self.own_slope,
+            "n_pairs": self.n_pairs,
         }
 
 
@@ -252,6 +283,7 @@ def assemble(
             "n_response": len(head.response_genes),
             "parameters": dict(vars(head.parameters)),
             "own_slope": head.own_slope,
+            "n_pairs": 0 if head.interactions is None else len(head.interactions.pairs),
         },
         cells=None
         if heads is None
@@ -265,6 +297,11 @@ def assemble(
     layer.own_level.assign(head.own_level.astype(np.float32))
     layer.target_index.assign(np.array([row[g] for g in head.target_genes], dtype=np.int32))
     layer.own_index.assign(np.array([row.get(g, -1) for g in head.response_genes], dtype=np.int32))
+    if head.interactions is not None:
+        column = {g: i for i, g in enumerate(head.target_genes)}
+        ends = [[column[pair[end]] for pair in head.interactions.pairs] for end in (0, 1)]
+        layer.pair_index.assign(np.array(ends, dtype=np.int32))
+        layer.pair_coefficients.assign(head.interactions.coefficients.astype(np.float32))
     if heads is not None:
         for mine, theirs in zip(model.cells.weights, heads.weights, strict=True):
             mine.assign(theirs)
