@@ -30,8 +30,8 @@ GLOSSARY = {
     "run": "One training, with all that is needed to use it, judge it and repeat it.",
     "strength": "Energy distance between perturbed and control cells that the predicted effect amounts to: twice the "
     "sum of its squares over the response genes.",
-    "interaction": "What a combination does beyond the sum over its genes, in shares of that sum: below 0 the genes do less "
-    "together, above 0 more.",
+    "interaction": "What a combination does beyond the sum over its genes, in shares of that sum: below 0 "
+    "the genes do less together, above 0 more.",
     "mode": "What the intervention does to its target gene.",
     "standard error": "How uncertain the value is: about two thirds of repeats fall within one standard error.",
     "centrality": "How much of the network passes through a gene; hubs have many and strong neighbours.",

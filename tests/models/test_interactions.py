@@ -6,13 +6,14 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from hyperperturb.data import compute_effects, simulate_screen
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, design_matrix
-from hyperperturb.models.interactions import interaction_score, pair_covariance, split_effect
+from hyperperturb.models.interactions import Interaction, interaction_score, pair_covariance, split_effect
 from hyperperturb.models.predictor import fit_head
 from hyperperturb.models.universe import build_universe
 
@@ -192,6 +193,19 @@ def with_pairs(drawn, *, variance: float, seed: int):
     truth[len(hit) :] += np.linalg.cholesky(covariance) @ rng.normal(size=(len(doubles), truth.shape[1]))
     error = np.full(truth.shape, 0.2)
     return targets, doubles, truth, truth + error * rng.normal(size=truth.shape), error
+
+
+@pytest.mark.parametrize(
+    ("score", "error", "found", "said"),
+    [
+        (-0.4, 0.05, True, "Together they do 40 % less (± 5) than"),
+        (0.3, 0.1, True, "Together they do 30 % more (± 10) than"),
+        (-0.1, 0.1, True, "No clear interaction: −10 %"),
+        (0.0, 0.0, False, "The screen gives no evidence of interactions"),
+    ],
+)
+def test_the_score_in_words(score, error, found, said):
+    assert Interaction(pd.DataFrame(), score, error, found).sentence.startswith(said)
 
 
 @pytest.mark.parametrize("seed", range(3))
