@@ -18,6 +18,7 @@ import pytest
 
 from hyperperturb.cli import main
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.models.interactions import split_effect
 from hyperperturb.runs.config import RunConfig
 from hyperperturb.runs.directory import RunDirectory, list_runs
 
@@ -57,7 +58,13 @@ class StandIn:
         support = SimpleNamespace(
             why="measured", model_dump=lambda mode: {"level": "measured", "why": "measured"}
         )
-        return SimpleNamespace(targets=tuple(targets), table=table, support=support, strength=2.5)
+        interaction = None
+        if len(targets) > 1:
+            parts = np.array([0.0, 2.0, 0.0]), np.array([0.1, 0.1, 0.1])
+            interaction = split_effect(GENES, targets, effect, *parts, found=True)
+        return SimpleNamespace(
+            targets=tuple(targets), table=table, support=support, strength=2.5, interaction=interaction
+        )
 
     def align(self, adata):
         return np.zeros((adata.n_obs, len(GENES)))
@@ -88,6 +95,9 @@ def test_predict_gives_one_row_a_response_gene(call, stand_in, tmp_path):
     said = json.loads(out)
     assert said["targets"] == ["JAK2", "IRF1"]
     assert said["strength"] == 2.5
+    assert said["interaction"]["found"]
+    assert said["interaction"]["parts"][1]["additive"] == -6.0
+    assert "of the sum over the genes" in call("predict", "any", "--gene", "JAK2", "--gene", "IRF1")[1]
     assert said["effects"][1] == {"gene": "IRF1", "effect": -4.0, "standard_error": 0.1, "measured": None}
     csv = tmp_path / "effects.csv"
     assert call("predict", "any", "--gene", "JAK2", "--csv", csv)[0] == 0
