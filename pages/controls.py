@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.ui import cache, jobs
+from app.ui import cache, jobs, quality
 from app.ui.frame import empty_state, facts, go, guard, question, section
 from app.ui.overview import cells_per_label
 from app.ui.state import current
@@ -119,7 +119,9 @@ def consequence(report: ScreenReport, column: str, label: str | None) -> None:
 def confirm(workspace: Workspace, dataset: Dataset, column: str, label: str | None, mode: str) -> None:
     """The button, and the computation that follows it."""
     job = f"effects:{dataset.name}"
-    if jobs.collect(job) is not None:
+    done = jobs.collect(job)
+    if done is not None:
+        quality.start(workspace, done)
         st.rerun()
     if jobs.watch(job):
         return
@@ -204,3 +206,5 @@ with guard():
         column, label, mode = choose(dataset, dataset.report)
         consequence(dataset.report, column, label)
         confirm(now.workspace, dataset, column, label, mode)
+        with guard():
+            quality.show(now.workspace, dataset)

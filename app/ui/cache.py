@@ -13,6 +13,7 @@ from hyperperturb.errors import HyperPerturbError
 if TYPE_CHECKING:
     from hyperperturb.data.effects import Effects
     from hyperperturb.data.network import Coverage, Network
+    from hyperperturb.data.quality_report import Quality
     from hyperperturb.models.inference import HyperPerturbInference
     from hyperperturb.runs.datasets import Dataset
     from hyperperturb.runs.directory import RunDirectory
@@ -97,6 +98,18 @@ def _effects(_workspace: Workspace, name: str, key: str) -> Effects:
     from hyperperturb.runs.datasets import load_effects
 
     return load_effects(_workspace, name)
+
+
+def quality(dataset: Dataset) -> Quality | None:
+    """How good the screen of a dataset is; None when nobody has judged it yet."""
+    return _quality(dataset, stamp(dataset.quality_path))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _quality(_dataset: Dataset, key: tuple) -> Quality | None:
+    from hyperperturb.runs.quality import load_quality
+
+    return load_quality(_dataset) if key else None
 
 
 def network(path: Path, *, info: Path | None = None, kind: str = "auto") -> Network:

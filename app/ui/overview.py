@@ -5,14 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.ui import cache
-from app.ui.frame import facts, section
-from app.ui.text import GLOSSARY, count, plain, plural
-from hyperperturb.data.screen import Repair, ScreenReport
+from app.ui import cache, quality, repair_list
+from app.ui.frame import facts, guard, section
+from app.ui.text import GLOSSARY, count, plain
+from hyperperturb.data.screen import ScreenReport
 from hyperperturb.runs.datasets import Dataset
 from hyperperturb.runs.workspace import Workspace
-
-SEVERITY = {"error": "Must be mended", "warning": "Worth knowing", "note": "Note"}
 
 
 def show(workspace: Workspace, dataset: Dataset) -> None:
@@ -29,9 +27,12 @@ def show(workspace: Workspace, dataset: Dataset) -> None:
         _figures(
             report, len([x for x in labels if x != control]), report.n_genes, labels.get(control or "", 0)
         )
+    if report is not None:
+        repair_list.show(report.repairs)
+    with guard():
+        quality.show(workspace, dataset)
     _pictures(workspace, dataset)
     if report is not None:
-        repairs(report.repairs)
         with st.expander("What is in the file"):
             st.dataframe(_inside(report), hide_index=True, width="stretch")
 
@@ -80,21 +81,6 @@ def _pictures(workspace: Workspace, dataset: Dataset) -> None:
 def cells_per_label(report: ScreenReport, column: str) -> dict[str, int]:
     """Label to number of cells in a column of the screen."""
     return report.label_columns.get(column, {})
-
-
-def repairs(found: tuple[Repair, ...]) -> None:
-    """The repair list: what, where, why it matters, and what mends it."""
-    section("Repair list", help="What stands out in the file, why it matters, and what mends it.")
-    if not found:
-        st.markdown(":gray[Nothing to repair.]")
-        return
-    st.caption(plural(len(found), "entry", "entries"))
-    for repair in found:
-        with st.expander(
-            f"**{SEVERITY[repair.severity]}** · {plain(repair.what)}", expanded=repair.severity == "error"
-        ):
-            st.markdown(f"**Where** {plain(repair.where)}  \n**Why it matters** {plain(repair.why)}")
-            st.code(repair.mend, language="python", wrap_lines=True)
 
 
 def _inside(report: ScreenReport) -> pd.DataFrame:

@@ -28,6 +28,11 @@ GLOSSARY = {
     "support": "How much the data and the network say about a gene. Without support there is no prediction.",
     "baseline": "What a trivial predictor reaches, such as the mean effect of the other perturbations.",
     "run": "One training, with all that is needed to use it, judge it and repeat it.",
+    "energy distance": "How far the cells of a perturbation are from the control cells, on 50 principal components: "
+    "twice the mean distance between them minus the mean distances within each (not squared).",
+    "by chance": "The same distance on average when the cells are dealt out at random. It is larger for fewer cells.",
+    "guide agreement": "Mean correlation of the effects of a perturbation's guides; beside it what the noise of so "
+    "many cells would leave of it if all guides did the same.",
     "strength": "Energy distance between perturbed and control cells that the predicted effect amounts to: twice the "
     "sum of its squares over the response genes.",
     "interaction": "What a combination does beyond the sum over its genes, in shares of that sum: below 0 "

@@ -16,6 +16,9 @@ from typing import Any
 _WHERE = {
     "cells_per_perturbation": "screen",
     "effect_sizes": "screen",
+    "batch_shares": "quality",
+    "energy_distances": "quality",
+    "guide_agreements": "quality",
     "hub_radius": "evaluation",
     "loss_curves": "training",
     "component_curves": "training",
@@ -26,9 +29,19 @@ _WHERE = {
     "style": "theme",
     "volcano": "effects",
 }
-_MODULES = ("disk", "effects", "encode", "evaluation", "screen", "theme", "training")
+_MODULES = ("disk", "effects", "encode", "evaluation", "quality", "screen", "theme", "training")
 
-__all__ = ["disk", "effects", "encode", "evaluation", "screen", "theme", "training", *sorted(_WHERE)]
+__all__ = [
+    "disk",
+    "effects",
+    "encode",
+    "evaluation",
+    "quality",
+    "screen",
+    "theme",
+    "training",
+    *sorted(_WHERE),
+]
 
 
 def __getattr__(name: str) -> Any:

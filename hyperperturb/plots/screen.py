@@ -12,12 +12,13 @@ from hyperperturb.data.effects import Effects
 from hyperperturb.plots import theme
 from hyperperturb.plots.labels import spaced_labels
 
-_NAMED = 40
+NAMED = 40
 """Up to this many perturbations each has its name on the axis; beyond, the axis is the rank."""
 
 
-def _rank_axis(figure: go.Figure, names: list[str]) -> None:
-    if len(names) <= _NAMED:
+def rank_axis(figure: go.Figure, names: list[str], *, what: str = "perturbations") -> None:
+    """Write the names under a figure whose x is their rank from 1, or only their number where they are many."""
+    if len(names) <= NAMED:
         figure.update_xaxes(
             tickmode="array",
             tickvals=list(range(1, len(names) + 1)),
@@ -26,7 +27,7 @@ def _rank_axis(figure: go.Figure, names: list[str]) -> None:
             title_text=None,
         )
     else:
-        figure.update_xaxes(title_text=f"rank among {theme.number(len(names))} perturbations")
+        figure.update_xaxes(title_text=f"rank among {theme.number(len(names))} {what}")
     figure.update_xaxes(range=[0.3, len(names) + 0.7], showgrid=False, zeroline=False)
 
 
@@ -68,8 +69,8 @@ def cells_per_perturbation(
         )
     )
     theme.style(figure, height=height, legend=False)
-    _rank_axis(figure, names)
-    if len(names) > _NAMED:
+    rank_axis(figure, names)
+    if len(names) > NAMED:
         figure.update_layout(bargap=0)
     figure.add_hline(y=median, line={"color": theme.LEAD, "width": 1.5, "dash": "dot"})
     figure.add_annotation(
@@ -130,7 +131,7 @@ def effect_sizes(effects: Effects, *, height: int = 300) -> go.Figure:
     rank = np.arange(1, len(names) + 1)
     figure = go.Figure()
     if np.isfinite(noise).any():
-        many = len(names) > _NAMED
+        many = len(names) > NAMED
         figure.add_trace(
             go.Scatter(
                 x=rank,
@@ -166,8 +167,8 @@ def effect_sizes(effects: Effects, *, height: int = 300) -> go.Figure:
         )
     )
     theme.style(figure, height=height)
-    _rank_axis(figure, names)
-    if len(names) > _NAMED:
+    rank_axis(figure, names)
+    if len(names) > NAMED:
         at = rank.astype(np.float64)
         named = np.arange(min(6, len(names)))
         notes = spaced_labels(at, np.nan_to_num(size), names, named, most=6, height=height - 110)
