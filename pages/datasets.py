@@ -6,7 +6,7 @@ import io
 
 import streamlit as st
 
-from app.ui import cache, demo, jobs, overview
+from app.ui import cache, demo, jobs, overview, public
 from app.ui.frame import go, guard, question
 from app.ui.routes import page
 from app.ui.state import current, select
@@ -82,6 +82,7 @@ def add(workspace: Workspace, *, first: bool) -> None:
         if submitted and not path.strip():
             st.info("Write the path of a file on the server first.")
         jobs.watch(job, stoppable=False)
+    public.offer(workspace)
 
 
 def choices(datasets: tuple[Dataset, ...], chosen: Dataset | None) -> None:
