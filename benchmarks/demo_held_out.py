@@ -52,7 +52,7 @@ def one_seed(seed: int) -> dict[str, float]:
     kernels = GeneKernels(
         universe.genes,
         universe.diffusion,
-        hyperbolic_similarity(points, curvature, list(range(len(universe.genes)))),
+        hyperbolic_similarity(points, curvature, slice(None), slice(None)),
     )
 
     def model(training, wanted):

@@ -20,15 +20,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.models import local_process
 from hyperperturb.models.gene_kernels import (
     GeneKernels,
     KernelParameters,
     design_matrix,
     gene_groups,
     gene_kernel,
+    sparse_design,
 )
 from hyperperturb.models.interactions import (
     Interactions,
@@ -39,6 +42,8 @@ from hyperperturb.models.interactions import (
     search_pair_parameters,
 )
 from hyperperturb.models.kernel_search import search_parameters
+from hyperperturb.models.local_process import LocalProcess
+from hyperperturb.models.neighbourhoods import Neighbourhoods
 from hyperperturb.models.own_response import own_entries, own_response, without_own
 
 
@@ -67,6 +72,10 @@ class EffectHead:
         ``own_error`` (natural-log units).
     interactions
         What pairs of genes do beyond their sum; None where the screen gives no evidence of it.
+    local
+        The process over very many target genes (:mod:`hyperperturb.models.local_process`). ``kernels``,
+        ``coefficients``
+        and ``precision`` are then empty but for the genes' names, and the head is additive.
     """
 
     parameters: KernelParameters
@@ -80,6 +89,7 @@ class EffectHead:
     own_error: float
     own_level: np.ndarray
     interactions: Interactions | None = None
+    local: LocalProcess | None = None
 
     @classmethod
     def fit(
@@ -88,7 +98,7 @@ class EffectHead:
         response_genes: Sequence[str],
         effect: np.ndarray,
         *,
-        kernels: GeneKernels,
+        kernels: GeneKernels | Neighbourhoods,
         standard_error: np.ndarray | None = None,
         control_mean: np.ndarray | None = None,
         parameters: KernelParameters | None = None,
@@ -105,7 +115,7 @@ class EffectHead:
         effect
             Δ, (P, R), natural-log units.
         kernels
-            Square similarities over at least the target genes.
+            Square similarities over at least the target genes, or what stands for them where these are very many.
         standard_error
             Of ``effect``, (P, R); NaN where unknown.
         control_mean
@@ -121,7 +131,8 @@ class EffectHead:
         HyperPerturbError
             With fewer than two perturbations, or when no effect differs from zero.
         """
-        Y = np.asarray(effect, dtype=np.float64)
+        # Of very many perturbations a copy in float64 is the largest thing in memory.
+        Y = np.asarray(effect, dtype=np.float32 if isinstance(kernels, Neighbourhoods) else np.float64)
         if len(Y) < 2:
             raise HyperPerturbError(
                 f"{len(Y)} perturbation(s) remain to learn from; at least 2 are needed.",
@@ -130,7 +141,7 @@ class EffectHead:
         own_rows, own_columns = own_entries(targets, response_genes)
         slope, own_error, level = own_response(Y, own_rows, own_columns, control_mean)
         Y = without_own(Y, own_rows, own_columns)
-        mean_square = float(np.mean(Y**2))
+        mean_square = float(np.mean([np.mean(np.square(row, dtype=np.float64)) for row in Y]))
         if not np.isfinite(mean_square) or mean_square == 0:
             raise HyperPerturbError(
                 "Every effect in the table is zero, so there is nothing to learn.",
@@ -139,6 +150,20 @@ class EffectHead:
         noise = _relative_noise(standard_error, mean_square, len(Y))
         genes = tuple(sorted({g for target in targets for g in target}))
         chosen = parameters or search_parameters(targets, genes, Y, noise, kernels, seed)
+        common = {"own_slope": slope, "own_error": own_error, "own_level": level}
+        if isinstance(kernels, Neighbourhoods):
+            local, scale = local_process.fit(kernels, chosen, targets, genes, Y, noise)
+            return cls(
+                parameters=chosen,
+                kernels=kernels.landmarks.restricted_to(()),
+                target_genes=genes,
+                response_genes=tuple(response_genes),
+                coefficients=np.zeros((0, Y.shape[1])),
+                precision=np.zeros((0, 0)),
+                scale=scale,
+                local=local,
+                **common,
+            )
         A = design_matrix(targets, genes, chosen.factor)
         C = A @ gene_kernel(kernels, chosen, genes, genes) @ A.T + np.diag(chosen.noise + noise)
         if parameters is None:
@@ -161,9 +186,7 @@ class EffectHead:
             coefficients=A.T @ solved,
             precision=A.T @ cho_solve(factor, A),
             scale=scale,
-            own_slope=slope,
-            own_error=own_error,
-            own_level=level,
+            **common,
             interactions=Interactions.solved(targets, factor, solved, A) if chosen.pair > 0 else None,
         )
 
@@ -184,9 +207,13 @@ class EffectHead:
             (Q, R) each, natural-log units; ``error`` is None when not asked for.
         """
         genes = tuple(sorted({g for target in targets for g in target}))
-        B = design_matrix(targets, genes, self.parameters.factor)
-        cross = B @ gene_kernel(self.kernels, self.parameters, genes, self.target_genes)
-        mean = cross @ self.coefficients
+        B = sparse_design(targets, genes, self.parameters.factor)
+        if self.local is not None:
+            mean = B @ self.local.mean(genes)
+        else:
+            mean = (
+                B @ gene_kernel(self.kernels, self.parameters, genes, self.target_genes) @ self.coefficients
+            )
         if self.interactions is not None:
             mean += self._with_pairs(targets) @ self.interactions.coefficients
         rows, columns = self._own(targets)
@@ -235,7 +262,7 @@ class EffectHead:
         return rows[known], columns[known]
 
     def _variance(
-        self, targets: Sequence[Sequence[str]], B: np.ndarray, genes: tuple[str, ...]
+        self, targets: Sequence[Sequence[str]], B: sparse.csr_array, genes: tuple[str, ...]
     ) -> np.ndarray:
         """Posterior variance of Q perturbations, the sums ``B`` of genes and their interactions, relative to ``scale``.
 
@@ -243,13 +270,15 @@ class EffectHead:
         pair is taken as independent. To leave out its prior covariance alone would still subtract what explains
         both genes at once, and pairs of unseen genes would look too certain.
         """
+        if self.local is not None:
+            return np.maximum((B * (B @ self.local.covariance(genes))).sum(axis=1), 1e-9)
         between = gene_kernel(self.kernels, self.parameters, genes, self.target_genes)
         covariance = self._prior(genes) - between @ self.precision @ between.T
         kept = set(self.target_genes)
         unseen = np.array([g not in kept for g in genes], dtype=bool)
         pair = np.outer(unseen, unseen) & ~np.eye(len(genes), dtype=bool)
         covariance = np.where(pair, np.maximum(covariance, 0.0), covariance)
-        variance = np.einsum("qg,gh,qh->q", B, covariance, B, optimize=True)
+        variance = (B * (B @ covariance)).sum(axis=1)
         if self.interactions is not None:
             pairs = self._with_pairs(targets)
             explained = 2.0 * (B @ between) @ self.interactions.cross_precision
@@ -277,10 +306,19 @@ class EffectHead:
         One minus posterior over prior variance of f(g) without the common mean: 0 for a gene that no network
         connects with a tested one, near 1 for a gene that was perturbed itself in many cells.
         """
+        if self.local is not None:
+            return self.local.support(genes)
         p = replace(self.parameters, mean=0.0)
         cross = gene_kernel(self.kernels, p, genes, self.target_genes)
-        explained = np.einsum("gt,tu,gu->g", cross, self.precision, cross)
+        explained = np.sum((cross @ self.precision) * cross, axis=1)
         return np.clip(explained / self._gene_variance, 0.0, 1.0)
+
+    def nearest(self, gene: str, k: int = 3) -> list[str]:
+        """The k tested genes that the kernel finds most like this one."""
+        if self.local is not None:
+            return self.local.nearest(gene, k)
+        likeness = gene_kernel(self.kernels, self.parameters, [gene], self.target_genes)[0]
+        return [self.target_genes[i] for i in np.argsort(-likeness, kind="stable")[:k]]
 
 
 def _calibration(factor: tuple, solved: np.ndarray, scale: np.ndarray, groups: Sequence[np.ndarray]) -> float:
@@ -298,10 +336,11 @@ def _relative_noise(standard_error: np.ndarray | None, mean_square: float, n: in
     """Measurement variance of each perturbation, (P,), over the mean squared effect; 0 where unknown."""
     if standard_error is None:
         return np.zeros(n)
-    square = np.asarray(standard_error, dtype=np.float64) ** 2
-    known = np.isfinite(square)
-    total = np.where(known, square, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    if known.any(axis=1).any():
-        # A perturbation of one cell has no standard error; the worst that is known is the least it deserves.
-        total[~known.any(axis=1)] = total.max()
-    return total / mean_square
+    total = np.full(n, np.nan)
+    for i, row in enumerate(standard_error):
+        known = row[np.isfinite(row)]
+        if len(known):
+            total[i] = np.mean(np.square(known, dtype=np.float64))
+    # A perturbation of one cell has no standard error; the worst that is known is the least it deserves.
+    worst = np.nanmax(total) if np.isfinite(total).any() else 0.0
+    return np.where(np.isfinite(total), total, worst) / mean_square

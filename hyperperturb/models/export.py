@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -17,6 +18,7 @@ from hyperperturb.models.cells import CellInputs
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
 from hyperperturb.models.interactions import Interactions
+from hyperperturb.models.local_process import LocalProcess
 
 _CELL_ARRAYS = (
     "hidden_kernel",
@@ -101,6 +103,9 @@ def save_arrays(
     if head.interactions is not None:
         about["pairs"] = head.interactions.pairs
         arrays |= {f"pair_{name}": getattr(head.interactions, name) for name in _PAIR_ARRAYS}
+    if head.local is not None:
+        about["local_genes"] = head.local.prior.genes
+        arrays |= {f"local_{name}": values for name, values in head.local.to_arrays().items()}
     if cells is not None:
         arrays |= {f"cells_{name}": getattr(cells, name) for name in _CELL_ARRAYS}
         arrays |= {"cells_centre": cells.inputs.centre, "cells_spread": cells.inputs.spread}
@@ -125,13 +130,19 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
         genes, targets = tuple(about["genes"]), tuple(about["target_genes"])
         row = {g: i for i, g in enumerate(genes)}
         parameters = KernelParameters(**about["parameters"])
+        local, columns = None, targets
+        if "local_genes" in about:
+            parts = {
+                name.removeprefix("local_"): arrays[name] for name in arrays if name.startswith("local_")
+            }
+            local, columns = LocalProcess.from_arrays(about["local_genes"], targets, parts), ()
         head = EffectHead(
             parameters=parameters,
             kernels=GeneKernels(
                 genes,
                 arrays["diffusion"],
-                hyperbolic_similarity(points, curvature, [row[g] for g in targets]),
-                targets,
+                hyperbolic_similarity(points, curvature, slice(None), [row[g] for g in columns]),
+                columns,
             ),
             target_genes=targets,
             response_genes=tuple(about["response_genes"]),
@@ -147,6 +158,7 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
                 tuple((a, b) for a, b in about["pairs"]),
                 **{name: arrays[f"pair_{name}"] for name in _PAIR_ARRAYS},
             ),
+            local=local,
         )
         cells = None
         if about["cells"] is not None:
@@ -165,10 +177,13 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
     return points, curvature, head, cells
 
 
-def hyperbolic_similarity(points: np.ndarray, curvature: float, columns: list[int]) -> np.ndarray:
-    """exp(−d) between all gene points and those of ``columns``, (N, len(columns)) float32.
+def hyperbolic_similarity(
+    points: np.ndarray, curvature: float, rows: slice | Sequence[int], columns: Sequence[int]
+) -> np.ndarray:
+    """exp(−d) between the gene points of ``rows`` and those of ``columns``, (len(rows), len(columns)) float32.
 
     ``points`` (N, d) lie in the unit ball; d is their distance over √c.
     """
     points = np.asarray(points, dtype=np.float32)
-    return np.exp(-poincare.pairwise_dist(points, points[columns], c=1.0) / np.float32(np.sqrt(curvature)))
+    distance = poincare.pairwise_dist(points[rows], points[columns], c=1.0)
+    return np.exp(-distance / np.float32(np.sqrt(curvature)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy import sparse
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,14 @@ class GeneKernels:
             out.append(np.where(known, block, same.astype(np.float64)))
         return out[0], out[1]
 
+    def renamed(self, names: Mapping[str, str]) -> GeneKernels:
+        """The same similarities with other names for some genes."""
+        return replace(
+            self,
+            genes=tuple(names.get(g, g) for g in self.genes),
+            columns=None if self.columns is None else tuple(names.get(g, g) for g in self.columns),
+        )
+
     def restricted_to(self, columns: Sequence[str]) -> GeneKernels:
         """The same similarities, keeping only these columns: what a saved run needs."""
         keep = tuple(g for g in columns if g in self._column)
@@ -110,14 +119,21 @@ def gene_kernel(
     )
 
 
-def design_matrix(targets: Sequence[Sequence[str]], genes: Sequence[str], factor: float) -> np.ndarray:
+def sparse_design(targets: Sequence[Sequence[str]], genes: Sequence[str], factor: float) -> sparse.csr_array:
     """Perturbations as sums of genes, (P, T): 1 for a single target, ``factor`` for each of several."""
     column = {g: i for i, g in enumerate(genes)}
-    out = np.zeros((len(targets), len(genes)))
-    for row, target in enumerate(targets):
-        for gene in target:
-            out[row, column[gene]] = 1.0 if len(target) == 1 else factor
-    return out
+    entries = {
+        (row, column[gene]): 1.0 if len(target) == 1 else factor
+        for row, target in enumerate(targets)
+        for gene in target
+    }
+    rows, columns = zip(*entries, strict=True) if entries else ((), ())
+    return sparse.csr_array((list(entries.values()), (rows, columns)), shape=(len(targets), len(genes)))
+
+
+def design_matrix(targets: Sequence[Sequence[str]], genes: Sequence[str], factor: float) -> np.ndarray:
+    """:func:`sparse_design` as a dense array."""
+    return sparse_design(targets, genes, factor).toarray()
 
 
 def gene_groups(targets: Sequence[Sequence[str]], genes: Sequence[str]) -> list[np.ndarray]:

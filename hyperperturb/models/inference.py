@@ -241,7 +241,7 @@ class HyperPerturbInference:
                 why=f"{worst} was never perturbed, and no network connects it to a gene that was.",
                 nearest=self._supported_near(worst),
             )
-        related = ", ".join(self._related(worst))
+        related = ", ".join(self._head.nearest(worst))
         if value < SUPPORT_WEAK:
             return Support(
                 level="weak",
@@ -328,13 +328,6 @@ class HyperPerturbInference:
     def _supported_near(self, gene: str, k: int = 3) -> tuple[str, ...]:
         supported = self.genes["support"].to_numpy() >= SUPPORT_WEAK
         return tuple(self._nearest(gene, k, supported)["gene"])
-
-    def _related(self, gene: str, k: int = 3) -> list[str]:
-        """The tested genes that the kernel finds most like this one."""
-        diffusion, hyperbolic = self._head.kernels.between([gene], self._head.target_genes)
-        p = self._head.parameters
-        likeness = p.diffusion * diffusion[0] + p.hyperbolic * hyperbolic[0]
-        return [self._head.target_genes[i] for i in np.argsort(-likeness, kind="stable")[:k]]
 
     # Cell to perturbations
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, design_matrix, gene_groups
+from hyperperturb.models.neighbourhoods import Neighbourhoods
 
 # Where the search starts and what its mild penalty pulls towards (logarithms, then the combination factor s);
 # from Papalexi 2021 and Norman 2019, where the optimum of every fold lies within a unit or two.
@@ -34,7 +35,7 @@ def search_parameters(
     genes: tuple[str, ...],
     Y: np.ndarray,
     noise: np.ndarray,
-    kernels: GeneKernels,
+    kernels: GeneKernels | Neighbourhoods,
     seed: int,
 ) -> KernelParameters:
     """Minimise the leave-one-gene-out error over log variances and the combination factor."""
@@ -46,6 +47,7 @@ def search_parameters(
         keep = np.random.default_rng(seed).choice(len(Y), _MAX_PERTURBATIONS_IN_SEARCH, replace=False)
         targets, Y, noise = [targets[i] for i in keep], Y[keep], noise[keep]
         genes = tuple(sorted({g for target in targets for g in target}))
+    Y = np.asarray(Y, dtype=np.float64)
     several = any(len(t) > 1 for t in targets)
     diffusion, hyperbolic = kernels.between(genes, genes)
     blocks = (diffusion, hyperbolic, np.eye(len(genes)))

@@ -30,6 +30,8 @@ class EffectLayer(keras.layers.Layer):
         What a perturbation does to its own target, per unit of the target's control level.
     n_pairs
         Pairs of targets whose interactions are known; 0 for an additive head.
+    tabulated
+        Keep the mean effect of every gene of the universe instead of a kernel, which is larger with very many targets.
 
     Input shape
     -----------
@@ -49,18 +51,24 @@ class EffectLayer(keras.layers.Layer):
         parameters: dict,
         own_slope: float,
         n_pairs: int = 0,
+        tabulated: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         self.sizes = (n_genes, n_targets, n_response)
         self.parameters = KernelParameters(**parameters)
         self.own_slope = own_slope
-        self.n_pairs = n_pairs
+        self.n_pairs, self.tabulated = n_pairs, tabulated
         fixed = {"initializer": "zeros", "trainable": False}
-        self.diffusion = self.add_weight(name="diffusion", shape=(n_genes, n_targets), **fixed)
-        self.coefficients = self.add_weight(name="coefficients", shape=(n_targets, n_response), **fixed)
+        if tabulated:
+            self.table = self.add_weight(name="table", shape=(n_genes, n_response), **fixed)
+        else:
+            self.diffusion = self.add_weight(name="diffusion", shape=(n_genes, n_targets), **fixed)
+            self.coefficients = self.add_weight(name="coefficients", shape=(n_targets, n_response), **fixed)
+            self.target_index = self.add_weight(
+                name="target_index", shape=(n_targets,), dtype="int32", **fixed
+            )
         self.own_level = self.add_weight(name="own_level", shape=(n_response,), **fixed)
-        self.target_index = self.add_weight(name="target_index", shape=(n_targets,), dtype="int32", **fixed)
         self.own_index = self.add_weight(name="own_index", shape=(n_response,), dtype="int32", **fixed)
         if n_pairs:
             self.pair_index = self.add_weight(name="pair_index", shape=(2, n_pairs), dtype="int32", **fixed)
@@ -70,21 +78,28 @@ class EffectLayer(keras.layers.Layer):
 
     def call(self, membership, points, curvature):
         """Mean effects; the same sum as ``EffectHead.predict``."""
-        p = self.parameters
-        targets = ops.take(points, self.target_index, axis=0)
-        hyperbolic = ops.exp(-poincare.pairwise_dist(points, targets, c=1.0) * ops.rsqrt(curvature))
-        own = ops.one_hot(self.target_index, self.sizes[0], axis=0)
-        kernel = p.mean + p.diffusion * self.diffusion + p.hyperbolic * hyperbolic + p.own * own
         several = ops.sum(membership, axis=-1, keepdims=True) > 1
-        weight = ops.where(several, p.factor * membership, membership)
-        mean = ops.matmul(ops.matmul(weight, kernel), self.coefficients)
-        if self.n_pairs:
-            mean = mean + self._interaction(membership, several, kernel)
+        weight = ops.where(several, self.parameters.factor * membership, membership)
+        if self.tabulated:
+            mean = ops.matmul(weight, self.table)
+        else:
+            kernel = self._kernel(points, curvature)
+            mean = ops.matmul(ops.matmul(weight, kernel), self.coefficients)
+            if self.n_pairs:
+                mean = mean + self._interaction(membership, several, kernel)
         if self.own_slope == 0:
             return mean
         hit = ops.take(membership, ops.maximum(self.own_index, 0), axis=1) > 0
         hit = ops.logical_and(hit, ops.logical_and(self.own_index >= 0, self.own_level > 0))
         return ops.where(hit, self.own_slope * self.own_level, mean)
+
+    def _kernel(self, points, curvature):
+        """Covariance of all genes with the targets, (n_genes, n_targets)."""
+        p = self.parameters
+        targets = ops.take(points, self.target_index, axis=0)
+        hyperbolic = ops.exp(-poincare.pairwise_dist(points, targets, c=1.0) * ops.rsqrt(curvature))
+        own = ops.one_hot(self.target_index, self.sizes[0], axis=0)
+        return p.mean + p.diffusion * self.diffusion + p.hyperbolic * hyperbolic + p.own * own
 
     def _interaction(self, membership, several, kernel):
         """The same as in :mod:`hyperperturb.models.interactions`, with memberships in place of lists of genes."""
@@ -108,6 +123,7 @@ class EffectLayer(keras.layers.Layer):
             "parameters": dict(vars(self.parameters)),
             "own_slope": self.own_slope,
             "n_pairs": self.n_pairs,
+            "tabulated": self.tabulated,
         }
 
 
@@ -284,6 +300,7 @@ def assemble(
             "parameters": dict(vars(head.parameters)),
             "own_slope": head.own_slope,
             "n_pairs": 0 if head.interactions is None else len(head.interactions.pairs),
+            "tabulated": head.local is not None,
         },
         cells=None
         if heads is None
@@ -292,10 +309,13 @@ def assemble(
     model.points.embeddings.assign(points)
     model.curvature.assign(curvature)
     layer = model.effect
-    layer.diffusion.assign(head.kernels.diffusion)
-    layer.coefficients.assign(head.coefficients.astype(np.float32))
+    if head.local is not None:
+        layer.table.assign(head.local.means(head.kernels.genes))
+    else:
+        layer.diffusion.assign(head.kernels.diffusion)
+        layer.coefficients.assign(head.coefficients.astype(np.float32))
+        layer.target_index.assign(np.array([row[g] for g in head.target_genes], dtype=np.int32))
     layer.own_level.assign(head.own_level.astype(np.float32))
-    layer.target_index.assign(np.array([row[g] for g in head.target_genes], dtype=np.int32))
     layer.own_index.assign(np.array([row.get(g, -1) for g in head.response_genes], dtype=np.int32))
     if head.interactions is not None:
         column = {g: i for i, g in enumerate(head.target_genes)}

@@ -7,7 +7,7 @@ that the networks place near each other. See :mod:`hyperperturb.models.local_pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,6 @@ LANDMARKS = 500
 """Genes that every gene is compared with."""
 BLOCK = 300
 """Most targets in a neighbourhood."""
-SAMPLE = 300
-"""Targets whose full kernel is kept for the choice of the process's few numbers."""
 _AT_ONCE = 50
 _SMALL, _FINEST = 3, 1000.0
 
@@ -33,7 +31,7 @@ Proximity = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """Similarities with landmarks, within blocks, and among a random sample of the targets.
+    """Similarities with landmarks and within blocks.
 
     Attributes
     ----------
@@ -43,8 +41,6 @@ class Neighbourhoods:
         (N, M) similarities of all genes with M of the targets.
     blocks
         Square similarities within each block; every gene is in one.
-    sample
-        Square similarities of a few hundred random targets.
     look_up
         Row numbers, column numbers → the exact similarities of any genes, computed anew.
     """
@@ -52,11 +48,28 @@ class Neighbourhoods:
     genes: tuple[str, ...]
     landmarks: GeneKernels
     blocks: tuple[GeneKernels, ...]
-    sample: GeneKernels
     look_up: Callable[[np.ndarray, np.ndarray], GeneKernels]
 
     def __contains__(self, gene: str) -> bool:
         return gene in self.landmarks
+
+    @property
+    def hyperbolic(self) -> np.ndarray | None:
+        """The similarities of the gene points with the landmarks, or None for a process without the space."""
+        return self.landmarks.hyperbolic
+
+    def renamed(self, names: Mapping[str, str]) -> Neighbourhoods:
+        """The same similarities with other names for some genes."""
+
+        def named(kernels: GeneKernels) -> GeneKernels:
+            return kernels.renamed(names)
+
+        return Neighbourhoods(
+            genes=tuple(names.get(g, g) for g in self.genes),
+            landmarks=named(self.landmarks),
+            blocks=tuple(named(block) for block in self.blocks),
+            look_up=lambda rows, columns: named(self.look_up(rows, columns)),
+        )
 
     def between(self, a: Sequence[str], b: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The exact similarities of some genes, as :meth:`GeneKernels.between` gives them; computed anew."""
@@ -116,12 +129,10 @@ def find_neighbourhoods(
     is_target = np.zeros(len(genes), dtype=bool)
     is_target[hit] = True
     parts = _communities(adjacency, is_target, block, seed)
-    sample = np.sort(rng.choice(hit, min(SAMPLE, len(hit)), replace=False))
     return Neighbourhoods(
         genes=tuple(genes),
         landmarks=between(everything, chosen),
         blocks=tuple(between(part, part) for part in parts),
-        sample=between(sample, sample),
         look_up=between,
     )
 

@@ -39,6 +39,6 @@ def without_own(Y: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndar
     masked[rows, columns] = 0.0
     others = np.full(Y.shape[1], len(Y))
     np.subtract.at(others, columns, 1)
-    mean = masked.sum(axis=0) / np.maximum(others, 1)
+    mean = masked.sum(axis=0, dtype=np.float64) / np.maximum(others, 1)
     masked[rows, columns] = mean[columns]
     return masked

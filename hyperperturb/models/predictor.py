@@ -9,10 +9,16 @@ import numpy as np
 from hyperperturb.data.effects import Effects
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.gene_kernels import GeneKernels
+from hyperperturb.models.neighbourhoods import Neighbourhoods, Proximity, find_neighbourhoods
 from hyperperturb.models.universe import Universe
 
+EXACT_UP_TO = 2000
+"""Target genes up to which the effect head is exact; of more it sees landmarks and neighbourhoods."""
 
-def target_kernels(universe: Universe, proximity: np.ndarray, targets: Sequence[str]) -> GeneKernels:
+
+def target_kernels(
+    universe: Universe, proximity: Proximity, targets: Sequence[str]
+) -> GeneKernels | Neighbourhoods:
     """What the effect head knows about genes.
 
     Parameters
@@ -20,17 +26,21 @@ def target_kernels(universe: Universe, proximity: np.ndarray, targets: Sequence[
     universe
         N genes and their diffusion similarity.
     proximity
-        (N, M): exp(−distance) of all gene points with those of the targets, in whatever space the points are.
+        exp(−distance) of some gene points with others, in whatever space they are.
     targets
-        The M genes of the columns.
+        The genes that some perturbation targets.
     """
+    if len(targets) > EXACT_UP_TO:
+        return find_neighbourhoods(
+            universe.genes, universe.adjacency, universe.similarity, proximity, targets
+        )
     row = {g: i for i, g in enumerate(universe.genes)}
-    columns = np.array([row[g] for g in targets])
-    diffusion = universe.similarity.block(np.arange(len(universe.genes)), columns)
-    return GeneKernels(universe.genes, diffusion, proximity, tuple(targets))
+    columns, everything = np.array([row[g] for g in targets]), np.arange(len(universe.genes))
+    diffusion = universe.similarity.block(everything, columns)
+    return GeneKernels(universe.genes, diffusion, proximity(everything, columns), tuple(targets))
 
 
-def fit_head(effects: Effects, kernels: GeneKernels, seed: int) -> EffectHead:
+def fit_head(effects: Effects, kernels: GeneKernels | Neighbourhoods, seed: int) -> EffectHead:
     """Fit the effect head on all these effects."""
     return EffectHead.fit(
         effects.targets,
@@ -44,7 +54,7 @@ def fit_head(effects: Effects, kernels: GeneKernels, seed: int) -> EffectHead:
 
 
 def model_predictor(
-    kernels: GeneKernels, seed: int
+    kernels: GeneKernels | Neighbourhoods, seed: int
 ) -> Callable[[Effects, Sequence[Sequence[str]]], tuple[np.ndarray, np.ndarray]]:
     """The model as a predictor: everything about effects is fitted on the training part it is given.
 

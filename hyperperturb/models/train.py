@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -297,8 +298,7 @@ def _train(
         )
         points, curvature = space.points.embeddings.numpy(), float(space.curvature)
     row = {g: i for i, g in enumerate(universe.genes)}
-    proximity = hyperbolic_similarity(points, curvature, [row[g] for g in targets])
-    kernels = target_kernels(universe, proximity, targets)
+    kernels = target_kernels(universe, partial(hyperbolic_similarity, points, curvature), targets)
 
     report = _stage(run, "scores", _GENES, _SCORES)
     scores = cross_validate(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy.stats import rankdata
 
 from hyperperturb.data.network import Network, tidy
 from hyperperturb.models.gene_kernels import GeneKernels
+from hyperperturb.models.neighbourhoods import Neighbourhoods
 from hyperperturb.models.predictor import target_kernels
 from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.models.universe import Universe, build_universe
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 _SWAPS = 10  # attempted swaps an edge; the shuffle has then long forgotten where it began (Milo et al. 2003)
 
 
-def permuted_genes(kernels: GeneKernels, targets: Sequence[str], *, seed: int) -> GeneKernels:
+def permuted_genes(
+    kernels: GeneKernels | Neighbourhoods, targets: Sequence[str], *, seed: int
+) -> GeneKernels | Neighbourhoods:
     """The same similarities with the target genes' names dealt out at random.
 
     What is left is how alike genes are in general, without who is like whom.
@@ -50,12 +54,7 @@ def permuted_genes(kernels: GeneKernels, targets: Sequence[str], *, seed: int) -
     """
     known = sorted({gene for gene in targets if gene in kernels})
     dealt = dict(zip(known, np.random.default_rng(seed).permutation(known).tolist(), strict=True))
-    columns = kernels.columns
-    return replace(
-        kernels,
-        genes=tuple(dealt.get(gene, gene) for gene in kernels.genes),
-        columns=None if columns is None else tuple(dealt.get(gene, gene) for gene in columns),
-    )
+    return kernels.renamed(dealt)
 
 
 def rewired(network: Network, *, seed: int) -> Network:
@@ -128,9 +127,9 @@ def place_genes(
 
 
 def proximity(
-    positions: np.ndarray, manifold: Manifold, curvature: float, columns: Sequence[int]
+    positions: np.ndarray, manifold: Manifold, curvature: float, rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
-    """exp(−distance) of all points with some of them, (N, len(columns)) float32, in whatever space they are.
+    """exp(−distance) of some points with others, (len(rows), len(columns)) float32, in whatever space they are.
 
     Parameters
     ----------
@@ -138,10 +137,10 @@ def proximity(
         (N, D) points of the manifold of curvature −1, or flat.
     curvature
         Distances are divided by its square root.
-    columns
+    rows, columns
         Rows of ``positions``.
     """
-    distance = manifold.pairwise_dist(positions, positions[np.asarray(columns)]) / np.sqrt(curvature)
+    distance = manifold.pairwise_dist(positions[rows], positions[columns]) / np.sqrt(curvature)
     return np.exp(-distance).astype(np.float32)
 
 
@@ -152,19 +151,16 @@ def trained_kernels(
     *,
     manifold: str = "PoincareBall",
     seed: int | None = None,
-) -> GeneKernels:
+) -> GeneKernels | Neighbourhoods:
     """What the effect head knows about genes once their points are trained; see :func:`place_genes`."""
     space = place_genes(universe, settings, manifold=manifold, seed=seed)
-    row = {gene: i for i, gene in enumerate(universe.genes)}
-    near = proximity(
-        space.all_positions(), space.manifold, float(space.curvature), [row[gene] for gene in targets]
-    )
+    near = partial(proximity, space.all_positions(), space.manifold, float(space.curvature))
     return target_kernels(universe, near, targets)
 
 
 def variant_kernels(
     name: str,
-    kernels: GeneKernels,
+    kernels: GeneKernels | Neighbourhoods,
     *,
     networks: Sequence[Network],
     universe: Universe,
@@ -172,7 +168,7 @@ def variant_kernels(
     response_genes: Sequence[str],
     settings: TrainingSettings,
     seed: int,
-) -> GeneKernels:
+) -> GeneKernels | Neighbourhoods:
     """What the effect head knows about genes in a variant of the model.
 
     Parameters

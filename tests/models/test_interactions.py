@@ -135,7 +135,7 @@ def test_a_saved_head_interacts_as_before(tmp_path, head):
 
     points = 0.2 * np.random.default_rng(5).normal(size=(N, 3))
     row = [GENES.index(g) for g in head.target_genes]
-    near = hyperbolic_similarity(points, 0.7, row)
+    near = hyperbolic_similarity(points, 0.7, slice(None), row)
     kept = replace(head, kernels=GeneKernels(GENES, head.kernels.diffusion, near, head.target_genes))
     save_arrays(tmp_path / "arrays.npz", points=points, curvature=0.7, head=kept, cells=None)
     again = load_arrays(tmp_path / "arrays.npz")[2]
@@ -150,7 +150,7 @@ def test_the_keras_model_interacts_as_the_arrays_do(head):
     from hyperperturb.models.model import HyperPerturbModel, assemble
 
     points = (0.2 * np.random.default_rng(5).normal(size=(N, 3))).astype(np.float32)
-    near = hyperbolic_similarity(points, 0.7, [GENES.index(g) for g in head.target_genes])
+    near = hyperbolic_similarity(points, 0.7, slice(None), [GENES.index(g) for g in head.target_genes])
     head = replace(head, kernels=GeneKernels(GENES, head.kernels.diffusion, near, head.target_genes))
     model = assemble(points, 0.7, head, None)
     membership = np.array([[float(g in target) for g in GENES] for target in ASKED])

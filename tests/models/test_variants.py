@@ -65,7 +65,9 @@ def test_a_flat_disk_is_filled_evenly_as_well():
 
 def test_proximity_in_flat_space():
     points = np.array([[0.0, 0.0], [3.0, 4.0]])
-    assert proximity(points, Euclidean(), 1.0, [0]).ravel() == pytest.approx([1.0, np.exp(-5.0)])
+    assert proximity(points, Euclidean(), 1.0, np.array([0, 1]), [0]).ravel() == pytest.approx(
+        [1.0, np.exp(-5.0)]
+    )
 
 
 @pytest.mark.slow
