@@ -32,8 +32,7 @@ def offer(workspace: Workspace) -> None:
             brought = jobs.collect(key)
             if brought is not None:
                 _arrived(brought)
-            if jobs.told(key):
-                jobs.watch(key)
+            jobs.watch(key)
         told = st.session_state.get(_TOLD)
         if told:
             st.success(told)

@@ -1,0 +1,166 @@
+"""The page Data in a real browser: public data downloaded, a path registered, its quality judged, a dataset deleted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hyperperturb.runs.workspace import Workspace
+from tests.app.conftest import Server
+from tests.conftest import FileServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+ENTRY = """
+[[entry]]
+name = "{name}"
+kind = "{kind}"
+title = "{title}"
+citation = "Someone 2025"
+licence = "CC BY 4.0"
+label_column = "perturbation"
+control = "non-targeting"
+mode = "knockdown"
+[[entry.file]]
+name = "{file}"
+url = "{url}"
+"""
+
+
+@pytest.fixture(scope="module")
+def files(small_screen) -> Iterator[FileServer]:
+    """A server of public data on the loopback."""
+    server = FileServer()
+    server.bodies["/screen.h5ad"] = small_screen.read_bytes()
+    server.bodies["/net.csv"] = small_screen.with_name("screen.network.csv").read_bytes()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(files, tmp_path_factory) -> Iterator[Server]:
+    """The app, with a catalogue of its own beside the shipped one."""
+    home = tmp_path_factory.mktemp("home")
+    own = home / "own.toml"
+    own.write_text(
+        ENTRY.format(
+            name="a-screen", kind="screen", title="A screen", file="a.h5ad", url=f"{files.url}/screen.h5ad"
+        )
+        + ENTRY.format(
+            name="a-net", kind="network", title="A network", file="net.csv", url=f"{files.url}/net.csv"
+        )
+        + ENTRY.format(
+            name="gone", kind="screen", title="Nobody there", file="b.h5ad", url="http://127.0.0.1:9/b.h5ad"
+        )
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYPERPERTURB_CATALOGUE", str(own))
+        patch.setenv("HYPERPERTURB_RETRY_DELAY", "0")
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        patch.setenv("no_proxy", "127.0.0.1")
+        running = Server(home)
+    yield running
+    running.stop()
+
+
+def choose(driver, kind: str, title: str) -> None:
+    """Open the catalogue and choose an entry."""
+    driver.open("data")
+    driver.press("Download public data")
+    dialog = driver.page.get_by_role("dialog")
+    dialog.get_by_role("radio", name=kind).click()
+    driver.settle()
+    box = dialog.get_by_role("combobox").first
+    box.click()
+    box.fill(title)
+    driver.page.get_by_role("option").filter(has_text=title).first.click()
+    driver.settle()
+    assert "Someone 2025, CC BY 4.0" in dialog.inner_text()
+
+
+def fetch(driver) -> None:
+    driver.page.get_by_role("dialog").get_by_role("button", name="Download", exact=True).click()
+    driver.page.get_by_role("dialog").wait_for(state="hidden")
+
+
+def test_a_public_screen_is_stopped_resumed_and_then_a_dataset(driver, server, files):
+    files.pause["/screen.h5ad"] = 0.3
+    choose(driver, "Screens", "A screen")
+    fetch(driver)
+    driver.see("Downloading A screen")
+    driver.see("a second")  # the rate
+    driver.press("Stop")
+    driver.see("Stopped.")
+    parts = Workspace(server.home).downloads_dir / ".a.h5ad.download"
+    assert sum(part.stat().st_size for part in parts.iterdir()) > 0
+    files.pause.clear()
+    choose(driver, "Screens", "A screen")
+    fetch(driver)
+    driver.page.wait_for_url("**dataset=a-screen**")
+    driver.see("Confirm controls")
+    assert any(files.asked("/screen.h5ad")), "the second download went on where the first was stopped"
+    assert (Workspace(server.home).downloads_dir / "a.h5ad").read_bytes() == files.bodies["/screen.h5ad"]
+    driver.no_traceback()
+
+
+def test_a_public_network_is_there_to_train_with(driver, server):
+    choose(driver, "Networks", "A network")
+    fetch(driver)
+    driver.see("choose it among the networks")
+    assert (Workspace(server.home).networks_dir / "a-net.npz").is_file()
+    driver.no_traceback()
+
+
+def test_without_a_connection_it_says_what_to_do_by_hand(driver):
+    choose(driver, "Screens", "Nobody there")
+    dialog = driver.page.get_by_role("dialog")
+    dialog.get_by_text("By hand, when the server cannot reach the internet").click()
+    assert dialog.get_by_role("link", name="b.h5ad").get_attribute("href") == "http://127.0.0.1:9/b.h5ad"
+    fetch(driver)
+    driver.page.get_by_test_id("stAlert").first.wait_for()
+    said = " ".join(driver.alerts())
+    assert "http://127.0.0.1:9/b.h5ad" in said.replace("\\", "")
+    assert "by hand" in said or "another machine" in said, said
+    driver.no_traceback()
+
+
+def test_a_path_on_the_server_is_judged_shown_and_deleted(driver, server, small_screen):
+    driver.open("data")
+    driver.register(small_screen)
+    driver.see("Repair list")
+    driver.press("Confirm controls")
+    driver.see("Which cells are the controls?")
+    driver.press("Confirm controls")
+    driver.see("Controls confirmed.", seconds=60)
+    driver.see("Beyond chance", seconds=60)
+    driver.see("Do guides of one gene agree?")
+    for name, rows in (("Perturbations", 24), ("Guides", None), ("Batches", 2)):
+        driver.page.get_by_role("tab", name=name).click()
+        driver.settle()
+        with driver.page.expect_download() as waiting:
+            driver.page.get_by_role("button", name=f"Download the {name.lower()}").click()
+        table = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text())))
+        assert waiting.value.suggested_filename == f"screen-quality-{name.lower()}.csv"
+        assert len(table) == rows if rows else len(table) > 24
+    driver.visit("Data")
+    driver.see("Beyond chance")  # kept beside the effects
+    driver.press("Delete this dataset")
+    driver.page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    driver.settle()
+    assert (server.home / "data" / "datasets" / "screen").is_dir()
+    driver.press("Delete this dataset")
+    driver.page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+    driver.page.get_by_role("dialog").wait_for(state="hidden")
+    driver.settle()
+    assert not (server.home / "data" / "datasets" / "screen").exists()
+    assert small_screen.is_file()
+    driver.no_traceback()
