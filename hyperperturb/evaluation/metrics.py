@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from scipy import sparse
 from scipy.stats import false_discovery_control, norm, rankdata
 
 from hyperperturb.evaluation.energy import CellSample
@@ -57,6 +59,31 @@ class Cases:
     row: np.ndarray
     significant: np.ndarray | None = None
     cells: CellSample | None = None
+
+    @cached_property
+    def compared(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Products of predictions with candidates, (Q, P), and the squared lengths of both, over the same genes.
+
+        All target genes are left out. Where that would leave less than half of the response genes, as in a genome-scale
+        screen, the targets of the prediction and of the candidate are, pair by pair.
+        """
+        keep = ~self.candidate_own.any(axis=0)
+        if 2 * keep.sum() >= len(keep):
+            a, b = self.predicted[:, keep], self.candidates[:, keep]
+            return a @ b.T, _squares(a)[:, None], _squares(b)[None]
+        b = self.candidates
+        a = np.where(self.own, 0.0, self.predicted).astype(b.dtype, copy=False)
+        theirs = sparse.csr_array(self.candidate_own)
+        mine = np.flatnonzero(self.own.any(axis=0))
+        hit = sparse.csr_array(self.own[:, mine].astype(b.dtype))
+        removed = theirs.astype(b.dtype)
+        removed.data = b[theirs.nonzero()]
+        product = a @ b.T
+        product -= (removed @ a.T).T
+        left = _squares(a)[:, None] - (theirs.astype(b.dtype) @ np.square(a).T).T
+        right = _squares(b)[None] - _squares(removed)[None]
+        right = right - hit @ np.square(np.where(self.candidate_own[:, mine], 0.0, b[:, mine])).T
+        return product, left, right
 
 
 @dataclass(frozen=True)
@@ -198,11 +225,14 @@ def _pearson_mean(cases: Cases) -> np.ndarray:
     0.5,
     "none",
     "1 − (rank − 1)/(P − 1) of the true perturbation when all P are ordered by the cosine of their measured "
-    "effect with the predicted one, ties at the middle rank, all target genes left out; 0.5 is chance.",
+    "effect with the predicted one, ties at the middle rank, all target genes left out (if they are most of the genes, "
+    "those of the two that are compared); 0.5 is chance.",
 )
 def _cosine_discrimination(cases: Cases) -> np.ndarray:
-    keep = ~cases.candidate_own.any(axis=0)
-    return _placement(-_cosine(cases.predicted[:, keep], cases.candidates[:, keep]), cases.row)
+    product, left, right = cases.compared
+    size = np.sqrt(np.maximum(left, 0.0)) * np.sqrt(np.maximum(right, 0.0))
+    cosine = np.divide(product, size, out=np.zeros_like(product), where=size > 0)
+    return _placement(-cosine, cases.row)
 
 
 @_register(
@@ -215,10 +245,8 @@ def _cosine_discrimination(cases: Cases) -> np.ndarray:
     "than that of the true one (ties count half); 0.5 is chance.",
 )
 def _centroid_accuracy(cases: Cases) -> np.ndarray:
-    keep = ~cases.candidate_own.any(axis=0)
-    a, b = cases.predicted[:, keep], cases.candidates[:, keep]
-    distance = np.sum(a**2, axis=1)[:, None] - 2 * a @ b.T + np.sum(b**2, axis=1)[None]
-    return _placement(distance, cases.row)
+    product, left, right = cases.compared
+    return _placement(left - 2 * product + right, cases.row)
 
 
 @_register(
@@ -297,9 +325,9 @@ def _placement(distance: np.ndarray, row: np.ndarray) -> np.ndarray:
     return 1.0 - (ranks[np.arange(len(row)), row] - 1.0) / (distance.shape[1] - 1.0)
 
 
-def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)[None]
-    return np.divide(a @ b.T, norm, out=np.zeros((len(a), len(b))), where=norm > 0)
+def _squares(a: np.ndarray | sparse.csr_array) -> np.ndarray:
+    """Squared length of each row."""
+    return (a * a).sum(axis=1) if sparse.issparse(a) else np.einsum("ij,ij->i", a, a)
 
 
 def _pearson(a: np.ndarray, b: np.ndarray, keep: np.ndarray) -> np.ndarray:

@@ -280,3 +280,27 @@ def test_energy_distance_needs_cells(cases):
     few = replace(cases.cells, perturbed={0: cases.cells.perturbed[0][:9], 1: cases.cells.perturbed[1]})
     got = score("energy_distance", replace(cases, cells=few))
     assert np.isfinite(got).tolist() == [row == 1 for row in cases.row]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_where_most_genes_are_targets_only_the_two_compared_are_left_out(dtype):
+    cases = make_cases(3)
+    own = np.zeros((P, R), dtype=bool)
+    own[np.arange(P), np.arange(P)] = True
+    own[2, [0, 5]] = own[7, 13] = True
+    cases = replace(cases, candidate_own=own, own=own[cases.row], candidates=cases.candidates.astype(dtype))
+    for name in ("cosine_discrimination", "centroid_accuracy"):
+        got = score(name, cases)
+        for q, row in enumerate(cases.row):
+            far = []
+            for c in range(P):
+                keep = ~own[row] & ~own[c]
+                a, b = cases.predicted[q, keep], cases.candidates[c, keep]
+                if name == "centroid_accuracy":
+                    far.append(np.sum((a - b) ** 2))
+                else:
+                    far.append(-(a @ b) / np.linalg.norm(a) / np.linalg.norm(b))
+            rank = 1 + sum(other < far[row] for other in far)
+            assert got[q] == pytest.approx(1 - (rank - 1) / (P - 1)), (name, q)
+    nothing = replace(cases, predicted=np.zeros_like(cases.predicted))
+    assert score("cosine_discrimination", nothing) == pytest.approx(np.full(len(cases.row), 0.5))
