@@ -69,3 +69,11 @@ def test_a_fold_without_two_training_perturbations_is_left_out():
     splits = gene_folds([("HUB", g) for g in "ABCDEF"] + [("A",), ("B",)], folds=7, seed=0)
     assert all(len(split.train) >= 2 for split in splits)
     assert all(isinstance(split.train, np.ndarray) for split in splits)
+
+
+def test_of_very_many_genes_only_the_first_folds_are_held_out():
+    every = gene_folds(TARGETS, folds=4, seed=3)
+    for most, n in ((1, 1), (3, 1), (4, 2), (9, 3), (10, 4), (100, 4)):
+        some = gene_folds(TARGETS, folds=4, seed=3, most=most)
+        assert [split.genes for split in some] == [split.genes for split in every[:n]]
+        assert sum(len(split.genes) for split in some) >= min(most, len(GENES))
