@@ -3,7 +3,7 @@
 
 The peer runs in a Python of its own (``make_environment.sh`` makes one) and knows nothing of hyperperturb: it gets a
 task folder and answers with predicted effects (``exchange.py``). Its answers, ours and those of the simple baselines
-are scored by the same metrics. Every worker has one thread; times are processor seconds over all folds, imports included.
+are scored by the same metrics. Every worker has one thread; times are processor seconds over all folds, with imports.
 
 All methods see log1p of counts scaled to the median depth, the scale that peers are made for, and are judged on it. On
 ``papalexi`` the peer's gene graph is made of GO annotations, on ``demo`` of the simulated network (a gene's "terms" are
