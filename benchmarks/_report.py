@@ -21,6 +21,7 @@ def machine() -> str:
 
 def header(*packages: str, note: str = "") -> str:
     """Return the command and, in brackets, date, machine, the versions of ``packages`` and a note, in Markdown."""
-    command = " ".join([f"python benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    script = Path(sys.argv[0]).resolve().relative_to(Path(__file__).resolve().parents[1])
+    command = " ".join([f"python {script}", *sys.argv[1:]])
     about = [f"{datetime.now(UTC):%Y-%m-%d}", machine(), *(f"{name} {version(name)}" for name in packages)]
     return f"`{command}`\n({', '.join(about)}{'; ' if note else ''}{note})\n"

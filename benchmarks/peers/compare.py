@@ -190,7 +190,7 @@ def table(scores: CrossValidation, costs: dict[str, dict]) -> str:
     for row in scores.summary():
         method = row["name"]
         cells = [
-            "–" if row[m] is None else f"{row[m]:.3f} ({row[m + '_low']:.2f}–{row[m + '_high']:.2f})"
+            "–" if row[m] is None else f"{row[m]:.3f} ({row[m + '_low']:.2f} to {row[m + '_high']:.2f})"
             for m in SHOWN
         ]
         cost = costs.get(method)
