@@ -59,7 +59,9 @@ def test_a_worker_that_predicts_the_training_mean_scores_as_the_training_mean(ta
     scores = cross_validate(effects, {"peer": peer, "training_mean": training_mean}, splits=splits)
     a, b = scores.table("peer"), scores.table("training_mean")
     assert not np.allclose(a["error"], 1.0)
-    for metric in METRICS:
+    for metric in METRICS.keys() - {
+        "pearson_mean"
+    }:  # of the mean itself that is a correlation of rounding errors
         np.testing.assert_allclose(a[metric], b[metric], atol=2e-4, err_msg=metric)
     assert cost["seconds"]["all"] > 0
     assert cost["peak_mb"] > 10
