@@ -12,10 +12,11 @@ from hyperperturb.data.effects import Effects
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.evaluation.calibration import Calibration, calibration, inside
 from hyperperturb.evaluation.energy import CellSample
-from hyperperturb.evaluation.metrics import METRICS, Cases, significant_genes, squared_errors
+from hyperperturb.evaluation.metrics import METRICS
 from hyperperturb.evaluation.resampling import Resampling
+from hyperperturb.evaluation.scoring import Judged, ceiling_scores, matched_halves
 from hyperperturb.evaluation.splits import Split, gene_folds
-from hyperperturb.evaluation.verdict import LABELS, MODEL, VARIANTS, Verdict
+from hyperperturb.evaluation.verdict import CEILING, LABELS, MODEL, VARIANTS, Verdict
 from hyperperturb.progress import Progress
 
 Predictor = Callable[[Effects, Sequence[Sequence[str]]], np.ndarray | tuple[np.ndarray, np.ndarray]]
@@ -44,17 +45,23 @@ class CrossValidation:
         Perturbation → its target genes.
     gene_coverage
         Method → (R,) share of the held-out perturbations inside the 90 % interval of each response gene.
+    held_out
+        What was held out, a key of :data:`hyperperturb.evaluation.verdict.HELD_OUT`.
+    parts
+        One for each seed, where several were averaged (:func:`averaged_over_seeds`).
     """
 
     scores: pd.DataFrame
     folds: int
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     gene_coverage: Mapping[str, np.ndarray] = field(default_factory=dict)
+    held_out: str = "genes"
+    parts: tuple[CrossValidation, ...] = ()
 
     @property
     def methods(self) -> list[str]:
-        """Names of the methods, in the order they were given."""
-        return list(dict.fromkeys(self.scores["method"]))
+        """Names of the methods, in the order they were given; the ceiling is none of them."""
+        return [name for name in dict.fromkeys(self.scores["method"]) if name != CEILING]
 
     @property
     def perturbations(self) -> list[str]:
@@ -64,7 +71,7 @@ class CrossValidation:
     def table(self, method: str) -> pd.DataFrame:
         """One row a perturbation (the index) of one method, in the order of :attr:`perturbations`."""
         rows = self.scores[self.scores["method"] == method].set_index("perturbation")
-        return rows.loc[self.perturbations]
+        return rows.reindex(self.perturbations)
 
     def resampling(self, *, seed: int = 0) -> Resampling:
         """Resamples of the genes of :attr:`perturbations`; of perturbations where targets are not known."""
@@ -74,19 +81,42 @@ class CrossValidation:
         """A dictionary a method: every metric's mean over perturbations with a 95 % bootstrap interval over genes.
 
         The error is the ratio of the sums, so large effects count by their size. A perturbation for which a metric is
-        not defined (NaN) is left out of that metric; one that is defined for none is None.
+        not defined (NaN) is left out of that metric; one that is defined for none is None. Where there is a ceiling, it
+        is the last row, raised from halves to whole experiments, and every method has ``<metric>_scaled``, (score −
+        training mean) / (ceiling − training mean), over the perturbations with a ceiling; None where the halves are not
+        clearly (95 %) better than the mean.
         """
-        resampling, names = self.resampling(seed=seed), self.methods
+        resampling = self.resampling(seed=seed)
         out = []
+        names = [*self.methods, *([CEILING] if (self.scores["method"] == CEILING).any() else [])]
         for name in names:
-            table = self.table(name)
-            over, under = _parts(table)
-            values, lows, highs = resampling.ratio(over, under)
+            over, under = _parts(self.table(name))
             row = {"name": name, "label": LABELS.get(name, name)}
-            for metric, value, low, high in zip(METRICS, values, lows, highs, strict=True):
-                row |= {metric: _plain(value), f"{metric}_low": _plain(low), f"{metric}_high": _plain(high)}
+            found = zip(METRICS.values(), *resampling.ratio(over, under), strict=True)
+            for metric, *values in found:
+                raised = [metric.whole(v) if name == CEILING else v for v in values]
+                for key, value in zip(("", "_low", "_high"), raised, strict=True):
+                    row[f"{metric.name}{key}"] = _plain(value)
             out.append(row)
+        if names[-1] == CEILING:
+            self._scale(out)
         return out
+
+    def _scale(self, rows: list[dict]) -> None:
+        """Add the scaled scores to the rows of :meth:`summary`."""
+        both = self.table(CEILING)["squared_error"].notna().to_numpy()
+        score = {row["name"]: _ratios(self.table(row["name"])[both]) for row in rows}
+        mean = score.get("training_mean")
+        if mean is None:
+            return
+        top = np.array([metric.whole(v) for metric, v in zip(METRICS.values(), score[CEILING], strict=True)])
+        clear = self.leads("training_mean", method=CEILING)
+        ahead = [name in clear and clear[name][1] > 0 for name in METRICS]
+        gap = np.where(ahead, top - mean, np.nan)
+        for row in rows:
+            value = top if row["name"] == CEILING else score[row["name"]]
+            scaled = zip(METRICS, (value - mean) / gap, strict=True)
+            row.update({f"{name}_scaled": _plain(v) for name, v in scaled})
 
     def verdict(self, *, seed: int = 0) -> Verdict:
         """Whether the model is ahead of the best simple baseline, judged on the pooled squared error."""
@@ -104,6 +134,7 @@ class CrossValidation:
             lead_low=low,
             lead_high=high,
             n_perturbations=len(size),
+            held_out=self.held_out,
         )
 
     def lead(self, other: str, *, method: str = MODEL, seed: int = 0) -> tuple[float, float, float]:
@@ -113,6 +144,52 @@ class CrossValidation:
         size = mine["squared_size"].to_numpy(np.float64)[:, None]
         value, low, high = self.resampling(seed=seed).ratio(gap, size)
         return float(value[0]), float(low[0]), float(high[0])
+
+    def leads(
+        self, other: str, *, method: str = MODEL, seed: int = 0
+    ) -> dict[str, tuple[float, float, float]]:
+        """By how much ``method`` is better than ``other`` in each metric, with paired 95 % intervals over genes.
+
+        Positive is better, whatever the metric's direction. Metrics that are not defined for both are left out.
+        """
+        (mine, under), (theirs, other_under) = (_parts(self.table(name)) for name in (method, other))
+        sign = np.array([1.0 if metric.best == "high" else -1.0 for metric in METRICS.values()])
+        both = (under > 0) & (other_under > 0)
+        gap = np.where(both, sign * (mine - theirs), 0.0)
+        found = zip(METRICS, *self.resampling(seed=seed).ratio(gap, np.where(both, under, 0.0)), strict=True)
+        return {
+            name: (float(value), float(low), float(high))
+            for name, value, low, high in found
+            if np.isfinite(value)
+        }
+
+    def seed_leads(self, other: str, *, method: str = MODEL) -> dict[str, list[float]]:
+        """The leads of :meth:`leads` in each of :attr:`parts`, one number a seed."""
+        sign = [1.0 if metric.best == "high" else -1.0 for metric in METRICS.values()]
+        pairs = [(_ratios(part.table(method)), _ratios(part.table(other))) for part in self.parts]
+        return {
+            name: [float(sign[i] * (mine[i] - theirs[i])) for mine, theirs in pairs]
+            for i, name in enumerate(METRICS)
+            if all(np.isfinite(mine[i] - theirs[i]) for mine, theirs in pairs)
+        }
+
+    def groups(self) -> dict[tuple[int, int], CrossValidation]:
+        """The same scores apart by (number of targets, how many of them training had seen), in that order."""
+        parts = self.parts or (self,)
+        keys = [
+            part.scores.groupby("perturbation", sort=False)[["n_targets", "n_seen"]].first() for part in parts
+        ]
+        found = sorted({tuple(map(int, row)) for key in keys for row in key.to_numpy()})
+        out = {}
+        for group in found:
+            chosen = []
+            for part, key in zip(parts, keys, strict=True):
+                labels = key.index[(key.astype(int) == group).all(axis=1)]
+                chosen.append(part.scores[part.scores["perturbation"].isin(labels)])
+            out[group] = CrossValidation(
+                _averaged(pd.concat(chosen)), self.folds, targets=self.targets, held_out=self.held_out
+            )
+        return out
 
     def calibration(self, method: str = MODEL, *, seed: int = 0) -> Calibration | None:
         """How far the method's standard errors can be believed; None where it gives none."""
@@ -126,8 +203,8 @@ def _parts(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     over, under = [], []
     for name in METRICS:
         if name == "error":
-            over.append(table["squared_error"].to_numpy(np.float64))
-            under.append(table["squared_size"].to_numpy(np.float64))
+            over.append(np.nan_to_num(table["squared_error"].to_numpy(np.float64)))
+            under.append(np.nan_to_num(table["squared_size"].to_numpy(np.float64)))
             continue
         values = table[name].to_numpy(np.float64)
         over.append(np.nan_to_num(values))
@@ -135,8 +212,39 @@ def _parts(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack(over), np.column_stack(under)
 
 
+def _ratios(table: pd.DataFrame) -> np.ndarray:
+    """Every metric over the perturbations of a table, (metrics,); NaN where it is defined for none."""
+    over, under = (part.sum(axis=0) for part in _parts(table))
+    return np.divide(over, under, out=np.full(len(over), np.nan), where=under > 0)
+
+
 def _plain(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def averaged_over_seeds(parts: Sequence[CrossValidation]) -> CrossValidation:
+    """One cross-validation of several that differ in their seed: each perturbation's scores are averaged.
+
+    The averages are judged as one; :attr:`CrossValidation.parts` keeps what each seed gave.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    return CrossValidation(
+        scores=_averaged(pd.concat([part.scores for part in parts])),
+        folds=first.folds,
+        targets=first.targets,
+        gene_coverage={
+            name: np.mean([part.gene_coverage[name] for part in parts], axis=0)
+            for name in first.gene_coverage
+        },
+        held_out=first.held_out,
+        parts=tuple(parts),
+    )
+
+
+def _averaged(scores: pd.DataFrame) -> pd.DataFrame:
+    return scores.groupby(["method", "perturbation"], sort=False).mean().reset_index()
 
 
 def cross_validate(
@@ -146,10 +254,12 @@ def cross_validate(
     folds: int = 5,
     seed: int = 0,
     splits: Sequence[Split] | None = None,
+    held_out: str = "genes",
     cells: CellSample | None = None,
+    halves: tuple[Effects, Effects] | None = None,
     progress: Progress | None = None,
 ) -> CrossValidation:
-    """Hold genes out fold by fold and score every predictor on the perturbations they take part in.
+    """Hold perturbations out fold by fold and score every predictor on them.
 
     Parameters
     ----------
@@ -161,8 +271,12 @@ def cross_validate(
         See :func:`hyperperturb.evaluation.splits.gene_folds`.
     splits
         Use these instead.
+    held_out
+        What the splits hold out, for the words of the verdict.
     cells
         Cells for the energy distance; rows are numbered as in ``effects``.
+    halves
+        Effects of two halves of the screen: the ceiling is how well one predicts the other.
     progress
         Told which fold and predictor is at work; an exception it raises stops the work.
 
@@ -176,53 +290,31 @@ def cross_validate(
         When nothing can be held out, or a predictor answers in another shape or with values that are not finite.
     """
     splits = gene_folds(effects.targets, folds=folds, seed=seed) if splits is None else splits
-    column = {g: i for i, g in enumerate(effects.genes)}
-    own = np.zeros(effects.effect.shape, dtype=bool)
-    for row, target in enumerate(effects.targets):
-        own[row, [column[g] for g in target if g in column]] = True
-    Y = effects.effect.astype(np.float64)
-    significant = significant_genes(Y, effects.standard_error, own)
+    if halves is not None:
+        halves = matched_halves(halves, effects.perturbations, effects.genes)
+        halves = halves if halves[0].perturbations else None
+    judged = Judged.of(effects, cells)
+    Y = judged.effect
     tables, counts = [], {}
     for number, split in enumerate(splits):
         training = effects.select([effects.perturbations[i] for i in split.train])
         targets = [effects.targets[i] for i in split.test]
         trained = {g for target in training.targets for g in target}
-        reference = np.repeat(Y[split.train].mean(axis=0)[None], len(split.test), axis=0)
+        reference = Y[split.train].mean(axis=0)
+        about = {
+            "n_targets": [len(target) for target in targets],
+            "n_seen": [len(trained.intersection(target)) for target in targets],
+        }
         for step, (name, predictor) in enumerate(predictors.items()):
             if progress is not None:
                 progress(
                     (number + step / len(predictors)) / len(splits),
-                    f"scoring held-out genes, fold {number + 1} of {len(splits)}: {LABELS.get(name, name)}",
+                    f"scoring held-out {held_out}, fold {number + 1} of {len(splits)}: {LABELS.get(name, name)}",
                 )
             predicted, error = _answer(name, predictor(training, targets), (len(targets), Y.shape[1]))
-            cases = Cases(
-                predicted=predicted,
-                measured=Y[split.test],
-                reference=reference,
-                own=own[split.test],
-                candidates=Y,
-                candidate_own=own,
-                row=split.test,
-                significant=significant[split.test],
-                cells=cells,
-            )
-            squared, size = squared_errors(cases)
+            cases = judged.cases(predicted, split.test, reference)
+            table = judged.score(name, cases).assign(**about, predicted_error=np.nan, covered=np.nan)
             keep = ~cases.own
-            n = np.maximum(keep.sum(axis=1), 1)
-            table = pd.DataFrame(
-                {
-                    "method": name,
-                    "perturbation": [effects.perturbations[i] for i in split.test],
-                    **{metric.name: metric.score(cases) for metric in METRICS.values()},
-                    "squared_error": squared,
-                    "squared_size": size,
-                    "n_targets": [len(target) for target in targets],
-                    "n_seen": [len(trained.intersection(target)) for target in targets],
-                    "actual_error": np.sqrt(squared / n),
-                    "predicted_error": np.nan,
-                    "covered": np.nan,
-                }
-            )
             if error is not None:
                 known = keep & np.isfinite(error)
                 hit = known & inside(predicted, error, cases.measured, effects.standard_error[split.test])
@@ -231,16 +323,19 @@ def cross_validate(
                 total = counts.setdefault(name, np.zeros((2, Y.shape[1])))
                 total += [hit.sum(axis=0), known.sum(axis=0)]
             tables.append(table)
-    scores = pd.concat(tables, ignore_index=True)
-    scores = scores.groupby(["method", "perturbation"], sort=False).mean().reset_index()
+        if halves is not None:
+            seen = pd.DataFrame(about, index=[effects.perturbations[i] for i in split.test])
+            ceiling = ceiling_scores(judged, halves, split)
+            tables += [ceiling.join(seen, on="perturbation")] if len(ceiling) else []
     return CrossValidation(
-        scores=scores,
+        scores=_averaged(pd.concat(tables, ignore_index=True)),
         folds=len(splits),
         targets=dict(zip(effects.perturbations, effects.targets, strict=True)),
         gene_coverage={
             name: np.divide(hit, n, out=np.full(len(n), np.nan), where=n > 0)
             for name, (hit, n) in counts.items()
         },
+        held_out=held_out,
     )
 
 

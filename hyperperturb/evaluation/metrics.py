@@ -116,6 +116,18 @@ class Metric:
     definition: str
     score: Callable[[Cases], np.ndarray]
 
+    def whole(self, value: float) -> float:
+        """The agreement of two whole experiments, from that of two halves; squared errors are halved already.
+
+        Examples
+        --------
+        >>> METRICS["pearson_control"].whole(0.5) > 0.66, METRICS["sign_agreement"].whole(0.5)
+        (True, 0.5)
+        """
+        if self.replicate == "spearman_brown" and value > 0:
+            return 2 * value / (1 + value)
+        return value
+
 
 METRICS: dict[str, Metric] = {}
 

@@ -24,6 +24,34 @@ MOST_GENES = 2000
 """Target genes after which no further fold is held out: the score of a whole genome is sure enough with these."""
 
 
+def make_splits(
+    held_out: str,
+    perturbations: Sequence[str],
+    targets: Sequence[Sequence[str]],
+    *,
+    folds: int,
+    seed: int,
+) -> list[Split]:
+    """Splits by the name of what is held out.
+
+    Parameters
+    ----------
+    held_out
+        ``genes``, ``combinations``, ``leave-one-out``, or the path of a table of folds (:func:`read_folds`).
+    perturbations, targets
+        Labels and target genes of the P perturbations.
+    folds, seed
+        Of the first two; the others know their folds.
+    """
+    if held_out == "genes":
+        return gene_folds(targets, folds=folds, seed=seed)
+    if held_out == "combinations":
+        return combination_folds(targets, folds=folds, seed=seed)
+    if held_out == "leave-one-out":
+        return leave_one_out(targets)
+    return read_folds(held_out, perturbations, targets)
+
+
 def gene_folds(
     targets: Sequence[Sequence[str]], *, folds: int, seed: int, most: int = MOST_GENES
 ) -> list[Split]:

@@ -19,12 +19,24 @@ LABELS = {
     "random_embedding": "Genes dealt out at random",
     "rewired_network": "Rewired network",
     "flat_twin": "Flat twin",
-    "ceiling": "Replicate (ceiling)",
+    "ceiling": "Replicate of the experiment (ceiling)",
 }
 """Name of a predictor → what people call it."""
 
+CEILING = "ceiling"
+"""Name of what a repetition of the experiment reaches; no predictor."""
+
 VARIANTS = ("random_embedding", "rewired_network", "flat_twin")
 """The model itself with one thing taken away: they tell what that thing is worth and are no simple baselines."""
+
+
+HELD_OUT = {
+    "genes": "on genes it never saw",
+    "combinations": "on combinations it never saw",
+    "leave-one-out": "on perturbations it never saw, left out one by one,",
+    "file": "on the perturbations that your folds hold out",
+}
+"""What is held out → where the model was tried, in words."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ class Verdict:
         ``baseline_error`` − ``model_error`` and its paired 95 % interval.
     n_perturbations
         Held-out perturbations.
+    held_out
+        A key of :data:`HELD_OUT`.
     """
 
     model_error: float
@@ -50,6 +64,7 @@ class Verdict:
     lead_low: float
     lead_high: float
     n_perturbations: int
+    held_out: str = "genes"
 
     @property
     def ahead(self) -> bool:
@@ -61,7 +76,7 @@ class Verdict:
         """One plain sentence for people."""
         name = LABELS.get(self.baseline, self.baseline).lower()
         figures = (
-            f"on genes it never saw its squared error is {self.model_error:.2f} of predicting no change, "
+            f"{HELD_OUT[self.held_out]} its squared error is {self.model_error:.2f} of predicting no change, "
             f"against {self.baseline_error:.2f} for the best of them ({name}); the difference is "
             f"{self.lead:.3f} (95 % interval {self.lead_low:.3f} to {self.lead_high:.3f}, "
             f"{self.n_perturbations} perturbations)."

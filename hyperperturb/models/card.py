@@ -6,14 +6,13 @@ import hashlib
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
 
 import keras
 
 from hyperperturb import __version__
 from hyperperturb.data.effects import Effects
 from hyperperturb.data.network import Coverage, Network
-from hyperperturb.evaluation.report import score_table
+from hyperperturb.evaluation.report import RunMetrics, held_out_lines
 from hyperperturb.files import atomic_path
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.universe import Universe
@@ -29,7 +28,7 @@ def write_card(
     covers: Sequence[Coverage],
     universe: Universe,
     head: EffectHead,
-    metrics: dict[str, Any],
+    metrics: RunMetrics,
     *,
     seconds: float,
 ) -> None:
@@ -39,29 +38,23 @@ def write_card(
     lines = [
         f"# {config.title or run.name}",
         "",
-        metrics["verdict"],
+        metrics.verdict,
         "",
         "## Held-out genes",
         "",
-        f"{metrics['n_folds']} folds by gene: each target gene was held out once with every perturbation it takes "
-        f"part in ({metrics['n_perturbations']} perturbations); the responses of the targets themselves are left "
-        "out. The saved model is then fitted on all perturbations.",
+        *held_out_lines(metrics),
+        "The saved model is fitted on all perturbations.",
         "",
-        *score_table(metrics["methods"]),
-        "",
-        "Intervals: 95 % bootstrap over target genes.",
-        "",
-        *([metrics["calibration"]["sentence"], ""] if metrics["calibration"] else []),
         "## Cells",
         "",
-        *_cells(metrics["policy"]),
+        *_cells(metrics.policy),
         "",
         "## Space",
         "",
         f"- {len(universe.genes):,} genes, {config.settings.embedding_dim} dimensions, curvature "
-        f"−{metrics['curvature']:.3f}",
-        f"- correlation of exp(−distance) with the networks' diffusion similarity: {metrics['fit']:.3f}",
-        f"- rank correlation of a gene's radius with its degree: {metrics['hub_radius']['spearman']:.3f}",
+        f"−{metrics.curvature:.3f}",
+        f"- correlation of exp(−distance) with the networks' diffusion similarity: {metrics.fit:.3f}",
+        f"- rank correlation of a gene's radius with its degree: {metrics.hub_radius['spearman']:.3f}",
         f"- kernel (variances relative to the mean squared effect): mean {p.mean:.3g}, diffusion {p.diffusion:.3g}, "
         f"hyperbolic {p.hyperbolic:.3g}, own {p.own:.3g}, noise {p.noise:.3g}; combination factor {p.factor:.3g}",
         f"- interactions of genes: variance {p.pair:.3g}, {p.pair_own:.0%} of it a pair's own"

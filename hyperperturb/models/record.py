@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +13,7 @@ from scipy.stats import spearmanr
 from hyperperturb.data.effects import Effects
 from hyperperturb.data.network import Network, coverage, network_from_adjacency, save_network
 from hyperperturb.evaluation.cross_validation import CrossValidation
-from hyperperturb.evaluation.verdict import MODEL, Verdict
+from hyperperturb.evaluation.report import RunMetrics, held_out
 from hyperperturb.files import atomic_path, write_json
 from hyperperturb.models.card import write_card
 from hyperperturb.models.cell_training import FittedHeads
@@ -51,7 +50,6 @@ class Trained:
     head: EffectHead
     fitted: FittedHeads | None
     scores: CrossValidation
-    verdict: Verdict
 
 
 def write_run(run: RunDirectory, trained: Trained, model: HyperPerturbModel, *, seconds: float) -> None:
@@ -122,38 +120,17 @@ def _predicted_strength(head: EffectHead, genes: Sequence[str]) -> np.ndarray:
     return np.concatenate(out)
 
 
-def _metrics(t: Trained, genes: pd.DataFrame) -> dict[str, Any]:
-    scores, verdict = t.scores, t.verdict
+def _metrics(t: Trained, genes: pd.DataFrame) -> RunMetrics:
     connected = genes[genes["degree"] > 0]
     rho, p_value = spearmanr(connected["radius"], connected["degree"])
-    calibration = scores.calibration(seed=0)
-    mine, theirs = scores.table(MODEL), scores.table(verdict.baseline)
     strength = dict(zip(t.effects.perturbations, energy_distance(t.effects).tolist(), strict=True))
-    return {
-        "verdict": verdict.sentence,
-        "ahead": verdict.ahead,
-        "lead": verdict.lead,
-        "lead_low": verdict.lead_low,
-        "lead_high": verdict.lead_high,
-        "best_baseline": verdict.baseline,
-        "n_perturbations": verdict.n_perturbations,
-        "n_folds": scores.folds,
-        "methods": scores.summary(),
-        "hub_radius": {"spearman": float(rho), "p_value": float(p_value)},
-        "curvature": t.curvature,
-        "fit": fit_quality(t.points, t.curvature, t.universe.similarity),
-        "policy": None if t.fitted is None else t.fitted.scores,
-        "calibration": None if calibration is None else calibration.model_dump(mode="json"),
-        "per_perturbation": [
-            {
-                "perturbation": label,
-                "error": float(mine["error"][label]),
-                "baseline_error": float(theirs["error"][label]),
-                "strength": strength[label],
-            }
-            for label in scores.perturbations
-        ],
-    }
+    return RunMetrics(
+        **held_out(t.scores, strength=strength).model_dump(),
+        hub_radius={"spearman": float(rho), "p_value": float(p_value)},
+        curvature=t.curvature,
+        fit=fit_quality(t.points, t.curvature, t.universe.similarity),
+        policy=None if t.fitted is None else t.fitted.scores,
+    )
 
 
 def _cell_arrays(fitted: FittedHeads) -> CellHeadArrays:

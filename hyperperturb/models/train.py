@@ -308,8 +308,7 @@ def _train(
         seed=settings.seed,
         progress=report,
     )
-    verdict = scores.verdict(seed=settings.seed)
-    run.log(verdict.sentence)
+    run.log(scores.verdict().sentence)
 
     run.stage("effect head", "fitting the effect head on all perturbations", _SCORES)
     head = fit_head(effects, kernels, settings.seed)
@@ -345,7 +344,7 @@ def _train(
             )
     run.stage("writing", "writing the run", _CELLS)
     model = assemble(points, curvature, head, None if fitted is None else fitted.heads)
-    trained = Trained(effects, networks, universe, central, points, curvature, head, fitted, scores, verdict)
+    trained = Trained(effects, networks, universe, central, points, curvature, head, fitted, scores)
     write_run(run, trained, model, seconds=time.monotonic() - started)
     model.run = str(run.path)
     return model
