@@ -291,7 +291,7 @@ def variant_sentences(found: HeldOut) -> list[str]:
 def held_out_lines(found: HeldOut) -> list[str]:
     """The section about held-out perturbations of a card or report, in Markdown, without a heading."""
     how = {
-        "genes": f"{found.n_folds} folds by gene: each target gene was held out once with every perturbation it takes "
+        "genes": f"{found.n_folds} folds by gene: a gene was held out together with every perturbation it takes "
         "part in",
         "combinations": f"{found.n_folds} folds: each combination was held out once, its genes may be seen in others",
         "leave-one-out": "Each perturbation was left out by itself",
