@@ -1,4 +1,4 @@
-"""From genes and their terms (annotation, pathways, gene sets) to a gene–gene network."""
+"""Genes that share something: terms (annotation, pathways, gene sets), or neighbours in networks."""
 
 from __future__ import annotations
 
@@ -66,20 +66,15 @@ def network_from_terms(
     member.sum_duplicates()
     member.data[:] = 1.0
     size = np.asarray(member.sum(axis=0)).ravel()
-    use = (size >= 2) & (size <= max_term_size)
     notes = list(notes)
     if (n_large := int((size > max_term_size).sum())) > 0:
         notes.append(f"{n_large:,} terms with more than {max_term_size} genes left out")
-    if not use.any():
+    scaled = _informative(member, max_term_size)
+    if not scaled.nnz:
         raise HyperPerturbError(
             f"No two genes of '{name}' share a term of at most {max_term_size} genes.",
             hint="Check that one column names genes and the other terms.",
         )
-    # at least a small weight, so that a term that all genes share still joins them in a small file
-    information = np.maximum(np.log(n_genes / size[use]), 0.1)
-    scaled = sparse.csr_array(member[:, np.flatnonzero(use)] * information)
-    length = np.sqrt(np.asarray((scaled * scaled).sum(axis=1)).ravel())
-    scaled = sparse.csr_array(sparse.diags_array(1.0 / np.where(length > 0, length, 1.0)) @ scaled)
     i, j, weight = strongest_products(scaled, neighbours)
     if min_score is not None:
         keep = weight >= min_score
@@ -90,6 +85,69 @@ def network_from_terms(
     )
     entry = network.provenance[0].model_copy(update={"note": "; ".join(notes)})
     return Network(network.genes, network.adjacency, network.name, (entry,))
+
+
+def shared_neighbours(
+    networks: Sequence[Network], genes: Sequence[str], *, neighbours: int = NEIGHBOURS
+) -> sparse.csr_array:
+    """Join genes whose neighbours, over several networks, are the same.
+
+    A gene's neighbours in one network, itself among them, are weighted like terms and make a vector of length 1; the
+    vectors of the networks that know the gene lie side by side. The weight of an edge is the cosine.
+
+    Parameters
+    ----------
+    networks
+        At least one.
+    genes
+        The N genes to join; their neighbours may be others.
+    neighbours
+        Edges kept for each gene, the strongest first; an edge stays if either end keeps it.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        (N, N) float32 weights in (0, 1], symmetric, empty diagonal.
+
+    Examples
+    --------
+    >>> from hyperperturb.data.network import network_from_edges
+    >>> network = network_from_edges(["A", "B", "C"], ["X", "X", "Y"], name="toy")
+    >>> (shared_neighbours([network], ["A", "B", "C"]).toarray() > 0).astype(int).tolist()
+    [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
+    """
+    parts = []
+    for network in networks:
+        known = sparse.diags_array((network.degree > 0).astype(np.float64))
+        scaled = _informative(sparse.csr_array(network.adjacency + known), MAX_TERM_SIZE)
+        rows = network.index(genes)
+        here = np.flatnonzero(rows >= 0)
+        place = sparse.csr_array(
+            (np.ones(len(here)), (here, rows[here])), shape=(len(genes), network.n_genes)
+        )
+        parts.append(place @ scaled)
+    i, j, weight = strongest_products(_unit_rows(sparse.hstack(parts, format="csr")), neighbours)
+    weight = np.minimum(weight, 1.0).astype(np.float32)
+    one_way = sparse.csr_array((weight, (i, j)), shape=(len(genes), len(genes)))
+    return sparse.csr_array(one_way.maximum(one_way.T))
+
+
+def _informative(member: sparse.csr_array, max_size: int) -> sparse.csr_array:
+    """Rows of length 1 (or empty) in which a column that few rows share counts for more, ln(rows / rows with it).
+
+    Columns that one row alone has, or more than ``max_size``, are left out.
+    """
+    size = np.diff(sparse.csc_array(member).indptr)
+    use = (size >= 2) & (size <= max_size)
+    n_rows = int((np.diff(member.indptr) > 0).sum())
+    # at least a small weight, so that a term that all genes share still joins them in a small file
+    information = np.maximum(np.log(max(n_rows, 1) / np.maximum(size[use], 1)), 0.1)
+    return _unit_rows(sparse.csr_array(member[:, np.flatnonzero(use)] * information))
+
+
+def _unit_rows(matrix: sparse.csr_array) -> sparse.csr_array:
+    length = np.sqrt(np.asarray((matrix * matrix).sum(axis=1)).ravel())
+    return sparse.csr_array(sparse.diags_array(1.0 / np.where(length > 0, length, 1.0)) @ matrix)
 
 
 def strongest_products(scaled: sparse.csr_array, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

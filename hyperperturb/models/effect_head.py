@@ -8,7 +8,7 @@ where a² is the common mean effect, ``diffusion`` the networks' diffusion simil
 distance of the gene points (exp(−d) is positive definite on hyperbolic space) and w_o what is a gene's own. A
 perturbation of one gene is f(g), of several s · Σ f(g) and the interactions of their pairs, where the screen gives
 evidence of any (:mod:`hyperperturb.models.interactions`). Measured effects are these plus noise whose variance
-is the measured squared standard error plus a constant. The six parameters are chosen on the
+is the measured squared standard error plus a constant. The parameters are averaged by their
 leave-one-gene-out error, which is closed form too (Rasmussen & Williams 2006, eq. 5.12, in its block form).
 
 NumPy only: training, inference and the tests share this file, and none of it needs Keras.
@@ -104,7 +104,7 @@ class EffectHead:
         parameters: KernelParameters | None = None,
         seed: int = 0,
     ) -> EffectHead:
-        """Choose the parameters on the leave-one-gene-out error and solve for the coefficients.
+        """Weigh the parameters by the leave-one-gene-out error and solve for the coefficients.
 
         Parameters
         ----------

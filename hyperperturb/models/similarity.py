@@ -264,7 +264,11 @@ def network_similarity(
     exact: bool | None = None,
     keep: int = KEEP,
 ) -> Similarity:
-    """Mean diffusion similarity over networks of the same N nodes.
+    """Diffusion similarity along several networks of the same N nodes.
+
+    The walks of a node along the networks that know it (in which it has neighbours) lie side by side, and the
+    similarity of two nodes is the cosine of theirs. That is the mean over the networks for nodes that all of them
+    know; and it is positive definite.
 
     Parameters
     ----------
@@ -278,17 +282,28 @@ def network_similarity(
         Of the sparse form, see :func:`walk_profiles`.
     """
     n = adjacencies[0].shape[0]
+    known = np.array([np.asarray(adjacency.sum(axis=1)).ravel() > 0 for adjacency in adjacencies])
+    known |= ~known.any(axis=0)  # a node that no network knows keeps its walks, which all stay at home
+    scale = (1.0 / np.sqrt(known.sum(axis=0))).astype(np.float32)
     if exact is None:
         exact = n <= EXACT_UP_TO
     if exact:
         total = np.zeros((n, n), dtype=np.float32)
         for adjacency in adjacencies:
             total += diffusion_similarity(adjacency, restart=restart)
-        total /= len(adjacencies)
+        total *= scale
+        total *= scale[:, None]
+        np.fill_diagonal(total, 1.0)  # where a network does not know a node it only is its own relative
         return DenseSimilarity(total)
     parts = [walk_profiles(adjacency, restart=restart, keep=keep) for adjacency in adjacencies]
+    if len(parts) == 1:
+        return SparseSimilarity(parts[0], parts[0][:, :n])
+    parts = [
+        sparse.csr_array(sparse.diags_array(there.astype(np.float32)) @ part)
+        for part, there in zip(parts, known, strict=True)
+    ]
     walks = parts[0][:, :n]
     for part in parts[1:]:
         walks = walks + part[:, :n]
-    factor = parts[0] if len(parts) == 1 else sparse.hstack(parts, format="csr") / np.sqrt(len(parts))
+    factor = sparse.csr_array(sparse.diags_array(scale) @ sparse.hstack(parts, format="csr"))
     return SparseSimilarity(factor, sparse.csr_array(walks))

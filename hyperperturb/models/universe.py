@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import sparse
 
 from hyperperturb.data.network import Network, combine_networks
+from hyperperturb.data.network_terms import shared_neighbours
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models.similarity import RESTART, Similarity, diffusion_similarity, network_similarity
 
@@ -30,7 +31,7 @@ class Universe:
     adjacency
         (N, N) symmetric weights of the combined network, zero diagonal.
     similarity
-        Mean over the networks of the diffusion similarity; sparse for more genes than a dense matrix is good for.
+        Diffusion similarity along the networks; sparse for more genes than a dense matrix is good for.
     n_left_out
         Genes of the networks that did not fit under the limit.
     """
@@ -56,7 +57,9 @@ def build_universe(
     """Choose the genes that the space is made of and compare them along every network.
 
     All targets are kept; then the genes that random walks from targets and response genes visit most, until
-    ``max_genes``. Genes that are in no network and no target stay outside.
+    ``max_genes``. Genes that are in no network and no target stay outside. Several networks are compared along two
+    graphs: the network that knows most of the targets, and the one that joins genes with the same neighbours in all
+    of them (:func:`hyperperturb.data.network_terms.shared_neighbours`).
 
     Raises
     ------
@@ -94,9 +97,19 @@ def build_universe(
     return Universe(
         genes=genes,
         adjacency=_induced(combined, genes),
-        similarity=network_similarity([_induced(network, genes) for network in networks]),
+        similarity=network_similarity(_graphs(networks, genes, covered)),
         n_left_out=len(set(combined.genes) - set(genes)),
     )
+
+
+def _graphs(
+    networks: Sequence[Network], genes: Sequence[str], targets: Sequence[str]
+) -> list[sparse.csr_array]:
+    """The graphs that genes are compared along; the order of the networks does not matter."""
+    if len(networks) == 1:
+        return [_induced(networks[0], genes)]
+    widest = max(networks, key=lambda net: ((net.index(targets) >= 0).sum(), net.n_genes, net.name))
+    return [_induced(widest, genes), shared_neighbours(networks, genes)]
 
 
 def _some(names: Collection[str], n: int = 3) -> str:

@@ -19,6 +19,7 @@ from hyperperturb.data.network import (
     network_from_edges,
     save_network,
 )
+from hyperperturb.data.network_terms import shared_neighbours
 from hyperperturb.errors import HyperPerturbError
 
 GENES = [f"G{k}" for k in range(8)]
@@ -208,3 +209,30 @@ def test_loading_what_is_no_network(tmp_path):
 def test_wrong_shape_is_a_mistake_of_the_program():
     with pytest.raises(ValueError, match=r"adjacency must be \(1, 1\)"):
         Network(("A",), sparse.csr_array((2, 2)), "toy")
+
+
+def test_shared_neighbours_are_compared_over_all_networks():
+    """Against cosines written out: closed neighbourhoods, rare neighbours first, unit length for each network."""
+    rng = np.random.default_rng(0)
+    networks, names = [], [f"G{i}" for i in range(12)]
+    for k in range(2):
+        pairs = [(a, b) for a in names[: 10 + 2 * k] for b in names if a < b and rng.random() < 0.25]
+        weight = rng.uniform(0.2, 1.0, len(pairs))
+        networks.append(network_from_edges(*zip(*pairs, strict=True), weight, name=f"n{k}"))
+    genes = [*names, "ELSEWHERE"]
+    vectors = []
+    for network in networks:
+        closed = network.adjacency.toarray().astype(float) + np.eye(network.n_genes)
+        closed *= np.maximum(np.log(network.n_genes / (closed > 0).sum(axis=0)), 0.1)
+        closed /= np.linalg.norm(closed, axis=1, keepdims=True)
+        rows = dict(zip(network.genes, closed, strict=True))
+        vectors.append([rows.get(g, np.zeros(network.n_genes)) for g in genes])
+    v = np.hstack(vectors)
+    v /= np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)
+    cosine = v @ v.T
+    np.fill_diagonal(cosine, 0.0)
+    assert shared_neighbours(networks, genes).toarray() == pytest.approx(cosine, abs=1e-6)
+    kept = np.zeros_like(cosine, dtype=bool)
+    np.put_along_axis(kept, np.argsort(-cosine, axis=1)[:, :2], True, axis=1)
+    want = np.where(kept | kept.T, cosine, 0.0)
+    assert shared_neighbours(networks, genes, neighbours=2).toarray() == pytest.approx(want, abs=1e-6)

@@ -347,7 +347,7 @@ def test_support_of_isolated_genes_is_nothing(make_graph):
     kernels = GeneKernels(genes, diffusion_similarity(graph))
     targets = [(g,) for g in genes[:8]]
     effect = np.random.default_rng(0).normal(size=(8, R))
-    support = EffectHead.fit(targets, RESPONSE, effect, kernels=kernels).support(genes)
+    support = EffectHead.fit(targets, RESPONSE, effect, kernels=kernels, parameters=FIXED).support(genes)
     assert (support[20:] == 0.0).all()
     assert (support[8:20] > 0.005).all()
     assert support[:8].min() > support[8:].max()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,16 @@ def test_a_network_with_its_genes_permuted_helps_no_more_than_the_mean(draw):
     mean = error_of(np.repeat(drawn.effect.mean(axis=0)[None], len(unseen), axis=0), truth)
     assert right < mean < permuted * 1.1
     assert head.parameters.diffusion < fitted(drawn).parameters.diffusion
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_useless_network_costs_next_to_nothing(draw, seed):
+    drawn = draw(seed, on_graph=0.0)
+    unseen = [(g,) for g in drawn.unseen]
+    truth = drawn.truth(unseen)
+    with_network = error_of(fitted(drawn).predict(unseen)[0], truth)
+    none = replace(drawn, kernels=GeneKernels(("X",), np.eye(1)))
+    assert with_network < 1.01 * error_of(fitted(none).predict(unseen)[0], truth)
 
 
 def test_combinations_teach_about_their_genes(draw):

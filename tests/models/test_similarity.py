@@ -70,15 +70,23 @@ def test_both_forms_answer_the_same_questions(graph, exact):
     assert set(ours[320]) == {320}
 
 
-def test_several_networks_are_averaged_in_both_forms(graph, make_graph):
+def test_several_networks_lie_side_by_side_in_both_forms(graph, make_graph):
+    """A mean among nodes that both know; who is not known to one is compared by the other."""
     second = sparse.csr_array(sparse.block_diag([make_graph(100, seed=5), sparse.csr_array((221, 221))]))
     dense = network_similarity([graph, second], exact=True)
     assert isinstance(dense, DenseSimilarity)
-    assert dense.values == pytest.approx((diffusion_similarity(graph) + diffusion_similarity(second)) / 2)
+    first = diffusion_similarity(graph)
+    mean = (first + diffusion_similarity(second)) / 2
+    assert dense.values[:100, :100] == pytest.approx(mean[:100, :100], abs=1e-6)
+    assert dense.values[100:, 100:] == pytest.approx(first[100:, 100:], abs=1e-6)
+    assert dense.values[:100, 100:] == pytest.approx(first[:100, 100:] / np.sqrt(2), abs=1e-6)
+    assert np.linalg.eigvalsh(dense.values.astype(float)).min() > -1e-5
     thin = network_similarity([graph, second], exact=False, keep=321)
     assert isinstance(thin, SparseSimilarity)
     rows = np.arange(0, 321, 7)
     assert thin.block(rows) == pytest.approx(dense.block(rows), abs=0.01)
+    assert thin.block(np.array([320, 5])) == pytest.approx(np.eye(2), abs=1e-6), "a node no network knows"
+    assert np.asarray((thin.factor**2).sum(axis=1)).ravel() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_walks_of_twenty_thousand_nodes_need_memory_for_their_entries_only():

@@ -9,6 +9,7 @@ import pytest
 from scipy import sparse
 
 from hyperperturb.data.network import network_from_adjacency, network_from_edges
+from hyperperturb.data.network_terms import shared_neighbours
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models.universe import build_universe, centralities, diffusion_similarity
 
@@ -106,20 +107,24 @@ def test_the_network_of_the_universe_is_the_given_one(network):
     assert universe.diffusion == pytest.approx(diffusion_similarity(sparse.csr_array(want)), abs=1e-6)
 
 
-def test_several_networks_are_averaged_not_merged(network):
+def test_several_networks_are_compared_along_the_widest_and_shared_neighbours(network):
     other = network_from_edges(["G00", "NEW"], ["G59", "G59"], name="other")
-    universe = build_universe([network, other], targets=["G59"], response_genes=[], max_genes=100)
-    assert "NEW" in universe.genes
+    targets = ["G59", "G03", "NEW"]
+    universe = build_universe([network, other], targets=targets, response_genes=[], max_genes=100)
+    again = build_universe([other, network], targets=targets, response_genes=[], max_genes=100)
+    assert universe.genes == again.genes
+    assert universe.diffusion == pytest.approx(again.diffusion, abs=1e-6)
     g00, g59, new = (universe.genes.index(g) for g in ("G00", "G59", "NEW"))
     assert universe.adjacency[g00, g59] > 0
+    # The network of sixty genes knows two of the targets, the other one too, but fewer genes.
+    shared = diffusion_similarity(shared_neighbours([network, other], universe.genes))
     alone = build_universe([network], targets=["G59"], response_genes=[], max_genes=100)
-    # A gene that only one of two networks knows is alike to others by half of what that one says.
-    only = diffusion_similarity(other.adjacency)
-    place = {g: i for i, g in enumerate(other.genes)}
-    assert universe.diffusion[new, g59] == pytest.approx(only[place["NEW"], place["G59"]] / 2, abs=1e-6)
-    both = (alone.diffusion[0, 59] + only[place["G00"], place["G59"]]) / 2
-    assert universe.diffusion[g00, g59] == pytest.approx(both, abs=1e-6)
+    want = (alone.diffusion[0, 59] + shared[g00, g59]) / 2
+    assert universe.diffusion[g00, g59] == pytest.approx(want, abs=1e-6)
+    # A gene that only one of the two graphs knows is not taken for half a stranger.
+    assert universe.diffusion[new, g59] == pytest.approx(shared[new, g59] / np.sqrt(2), abs=1e-6)
     assert np.diag(universe.diffusion) == pytest.approx(1.0)
+    assert np.linalg.eigvalsh(universe.diffusion.astype(float)).min() > -1e-5, "it is used as a kernel"
 
 
 def test_the_order_of_targets_and_sets_does_not_matter(network):
