@@ -50,6 +50,7 @@ def prepare(task: dict, folder: Path):
     Path("data").mkdir()
     with Path("data/gene2go_all.pkl").open("wb") as file:
         pickle.dump(read_terms(folder / "terms.csv"), file)
+    np.random.seed(task["seed"])  # noqa: NPY002 - GEARS draws a control cell for every perturbed one
     data = PertData("data", default_pert_graph=False)
     data.new_data_process(dataset_name="screen", adata=screen)
     return data
