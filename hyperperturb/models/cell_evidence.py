@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -18,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from hyperperturb.models.cells import CellInputs, present
+from hyperperturb.models.directions import Discriminants
 
 _DIAGONAL = (0.3, 0.6, 0.9)
 _RIDGE = (0.01, 0.003)
@@ -45,43 +45,6 @@ def candidate_inputs(
         CellInputs("log", control_mean.astype(np.float32), control_spread.astype(np.float32)),
         CellInputs("root", centre.astype(np.float32), np.full(centre.shape, unit, dtype=np.float32)),
     ]
-
-
-@dataclass(frozen=True)
-class Discriminants:
-    """Gaussian classes with one covariance: the log-likelihood of perturbations, but for a constant of the cell.
-
-    Attributes
-    ----------
-    centroid
-        (P, H) mean inputs of each perturbation, shrunken towards their common mean.
-    precision
-        (H, H) inverse of the shrunken covariance within perturbations.
-    log_prior
-        (P,) logarithm of the share of the cells.
-    """
-
-    centroid: np.ndarray
-    precision: np.ndarray
-    log_prior: np.ndarray
-
-    @property
-    def kernel(self) -> np.ndarray:
-        """(H, P): scores are ``inputs @ kernel + bias``."""
-        return self.precision @ self.centroid.T
-
-    @property
-    def bias(self) -> np.ndarray:
-        """(P,)."""
-        return self.log_prior - 0.5 * np.sum(self.centroid.T * self.kernel, axis=0)
-
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """Scores (n, P) of cells (n, H)."""
-        return inputs @ self.kernel + self.bias
-
-    def with_centroid(self, centroid: np.ndarray) -> Discriminants:
-        """The same rule for other mean inputs."""
-        return replace(self, centroid=centroid)
 
 
 def fit_discriminants(

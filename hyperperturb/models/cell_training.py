@@ -22,6 +22,8 @@ from hyperperturb.models.cell_evidence import (
 )
 from hyperperturb.models.cells import CellInputs, Cells, control_spread
 from hyperperturb.models.curriculum import CellBatches, Curriculum, HeldOutCells, KeepBest, difficulty
+from hyperperturb.models.direction_training import HeldOut, fit_directions
+from hyperperturb.models.directions import Directions
 from hyperperturb.models.model import CellHeads
 from hyperperturb.models.strength import energy_distance
 from hyperperturb.nn import STDP
@@ -39,6 +41,7 @@ class FittedHeads:
     heads: CellHeads
     genes: tuple[str, ...]
     inputs: CellInputs
+    directions: Directions
     scores: dict[str, float]
 
 
@@ -60,6 +63,7 @@ def fit_cell_heads(
     cells: Cells,
     effects: Effects,
     targets: np.ndarray,
+    held_out: Sequence[HeldOut],
     *,
     curvature: float,
     hidden_dim: int,
@@ -85,6 +89,9 @@ def fit_cell_heads(
         Perturbed cells; numbers of perturbations refer to ``effects``.
     targets
         (P, d) perturbation points in the unit ball.
+    held_out
+        Predicted effects of held-out genes (:func:`~hyperperturb.models.direction_training.held_out_effects`); they
+        calibrate what is said about states and about perturbations whose cells were never seen.
     curvature, hidden_dim, epochs, batch_size, learning_rate, validation_split, seed
         See :class:`hyperperturb.models.settings.TrainingSettings`.
     stdp
@@ -108,7 +115,8 @@ def fit_cell_heads(
     label = cells.perturbation.astype(np.int32)
     strength = np.sqrt(energy_distance(effects)).astype(np.float32)
     train, tune, test = _split(label, validation_split, seed)
-    candidates = candidate_inputs(cells.values[train], *control_spread(effects, cells.genes))
+    control_mean, spread = control_spread(effects, cells.genes)
+    candidates = candidate_inputs(cells.values[train], control_mean, spread)
     inputs, rule = choose_discriminants(candidates, cells.values, label, train, tune, len(targets))
     shift = inputs(cells.values).astype(np.float32)
     heads = _make_heads(
@@ -159,7 +167,19 @@ def fit_cell_heads(
     frequent = np.tile(np.bincount(label[train], minlength=len(targets)).astype(float), (len(test), 1))
     for name, other in (("nearest_centroid", nearest), ("most_frequent", frequent)):
         scores |= {f"{name}_{k}": v for k, v in accuracy(other, label[test]).items()}
-    return FittedHeads(heads, cells.genes, inputs, scores | {"n_test_cells": len(test)})
+    directions = fit_directions(
+        inputs,
+        rule,
+        cells.values,
+        label,
+        train,
+        tune,
+        effects.restrict_genes(cells.genes).effect.astype(np.float64),
+        spread,
+        held_out,
+        seed=seed,
+    )
+    return FittedHeads(heads, cells.genes, inputs, directions, scores | {"n_test_cells": len(test)})
 
 
 def _make_heads(

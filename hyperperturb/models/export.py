@@ -15,11 +15,14 @@ from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path
 from hyperperturb.manifolds import poincare
 from hyperperturb.models.cells import CellInputs
+from hyperperturb.models.directions import Confidence, Directions, Discriminants
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
 from hyperperturb.models.interactions import Interactions
 from hyperperturb.models.local_process import LocalProcess
 
+_RULE = ("centroid", "precision", "log_prior")
+_CALIBRATION = ("of_cells", "of_lists", "unseen")
 _CELL_ARRAYS = (
     "hidden_kernel",
     "hidden_bias",
@@ -39,13 +42,14 @@ _PAIR_ARRAYS = ("coefficients", "precision", "cross_precision")
 class CellHeadArrays:
     """The cell heads without Keras; shapes as in :class:`hyperperturb.models.model.CellHeads`.
 
-    ``inputs`` turns cells into shifts; ``scale`` multiplies distances and holds sharpness, curvature and temperature;
-    ``offset`` holds the evidence's bias.
+    ``inputs`` turns cells into shifts; ``directions`` compares states; ``scale`` multiplies distances and holds
+    sharpness, curvature and temperature; ``offset`` holds the evidence's bias.
     """
 
     genes: tuple[str, ...]
     scale: float
     inputs: CellInputs
+    directions: Directions
     hidden_kernel: np.ndarray
     hidden_bias: np.ndarray
     tangent_kernel: np.ndarray
@@ -90,7 +94,12 @@ def save_arrays(
         "own_error": head.own_error,
         "cells": None
         if cells is None
-        else {"genes": cells.genes, "scale": cells.scale, "presentation": cells.inputs.presentation},
+        else {
+            "genes": cells.genes,
+            "scale": cells.scale,
+            "presentation": cells.inputs.presentation,
+            **{name: getattr(cells.directions, name) for name in _CALIBRATION},
+        },
     }
     arrays = {
         "points": np.asarray(points, dtype=np.float32),
@@ -109,6 +118,9 @@ def save_arrays(
     if cells is not None:
         arrays |= {f"cells_{name}": getattr(cells, name) for name in _CELL_ARRAYS}
         arrays |= {"cells_centre": cells.inputs.centre, "cells_spread": cells.inputs.spread}
+        directions, rule = cells.directions, cells.directions.rule
+        arrays |= {"cells_slope": directions.slope, "cells_control": directions.control}
+        arrays |= {f"cells_{name}": getattr(rule, name).astype(np.float32) for name in _RULE}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, about=np.array(json.dumps(about)), **arrays)
 
@@ -167,6 +179,14 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
                 scale=float(about["cells"]["scale"]),
                 inputs=CellInputs(
                     about["cells"]["presentation"], arrays["cells_centre"], arrays["cells_spread"]
+                ),
+                directions=Directions(
+                    slope=arrays["cells_slope"],
+                    control=arrays["cells_control"],
+                    rule=Discriminants(**{name: arrays[f"cells_{name}"] for name in _RULE}),
+                    of_cells=Confidence(*about["cells"]["of_cells"]),
+                    of_lists=Confidence(*about["cells"]["of_lists"]),
+                    unseen=tuple(about["cells"]["unseen"]),
                 ),
                 **{name: arrays[f"cells_{name}"] for name in _CELL_ARRAYS},
             )

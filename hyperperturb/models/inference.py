@@ -7,34 +7,26 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
-from scipy import sparse
-from scipy.special import softmax
 
 from hyperperturb.data.effects import Effects, read_effects
 from hyperperturb.data.network import Network, load_network
-from hyperperturb.data.normalise import log_normalise
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.manifolds import poincare
-from hyperperturb.models.cells import screen_values
+from hyperperturb.models.cell_questions import CellQuestions
 from hyperperturb.models.export import load_arrays
 from hyperperturb.models.interactions import Interaction, split_effect
 from hyperperturb.runs.directory import RunDirectory
 
-if TYPE_CHECKING:
-    from anndata import AnnData
-
-Goal = Literal["explain", "revert", "target"]
 Level = Literal["measured", "supported", "weak", "none"]
 
 # Share of a gene's own variance that the training perturbations explain: under the first there is nothing but the mean
 # effect to go by, under the second hardly more.
 SUPPORT_NONE, SUPPORT_WEAK = 0.005, 0.05
-_MIN_MATCHED = 0.2
 
 
 class Support(BaseModel):
@@ -88,7 +80,7 @@ class EffectPrediction:
     interaction: Interaction | None = None
 
 
-class HyperPerturbInference:
+class HyperPerturbInference(CellQuestions):
     """A finished run, ready to be asked.
 
     Parameters
@@ -276,10 +268,8 @@ class HyperPerturbInference:
         HyperPerturbError
             When no gene is given.
         """
-        genes = _clean(targets)
+        genes = self._supported(targets)
         support = self.support(genes)
-        if support.level == "none":
-            raise Refusal(f"No prediction for {' + '.join(genes)}. {support.why}", nearest=support.nearest)
         mean, error = self._head.predict([genes])
         measured = np.full(len(self.response_genes), np.nan)
         measured_error = measured.copy()
@@ -329,173 +319,13 @@ class HyperPerturbInference:
         supported = self.genes["support"].to_numpy() >= SUPPORT_WEAK
         return tuple(self._nearest(gene, k, supported)["gene"])
 
-    # Cell to perturbations
-
-    def align(self, data: AnnData | str | Path) -> np.ndarray:
-        """Expression of any screen over this run's response genes, ready for :meth:`predict_perturbations`.
-
-        Parameters
-        ----------
-        data
-            An AnnData or an ``.h5ad`` file with counts or log-normalised values.
-
-        Returns
-        -------
-        numpy.ndarray
-            (cells, response genes) float32, log1p(CP10k); genes that the data lack get the control mean (no shift).
-
-        Raises
-        ------
-        HyperPerturbError
-            When fewer than a fifth of the genes that the cell heads look at are in the data.
-        """
-        from hyperperturb.data.opening import open_screen
-
-        with open_screen(data) as screen:
-            position = {g: i for i, g in enumerate(screen.genes)}
-            have = np.array([g in position for g in self.response_genes])
-            looked_at = self._cells.genes if self._cells is not None else self.response_genes
-            matched = sum(g in position for g in looked_at)
-            if matched < _MIN_MATCHED * len(looked_at):
-                raise HyperPerturbError(
-                    f"Only {matched:,} of the {len(looked_at):,} genes this run looks at are in {screen.name} (whose "
-                    f"genes are such as {', '.join(screen.genes[:3])}).",
-                    hint="Use the same kind of gene names as in the training data.",
-                )
-            columns = np.array(
-                [position[g] for g, here in zip(self.response_genes, have, strict=True) if here]
-            )
-            level = self._head.own_level.astype(np.float32)
-            out = np.tile(level, (screen.n_cells, 1))
-            out[:, have] = screen_values(screen, np.arange(screen.n_cells), columns)
-        return out
-
-    def predict_perturbations(
-        self,
-        expression: np.ndarray | sparse.spmatrix,
-        k: int = 5,
-        goal: Goal = "explain",
-        target: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rank the perturbations that explain cells, undo their state, or lead to another.
-
-        Parameters
-        ----------
-        expression
-            (n, R) cells x response genes, raw counts or log1p(CP10k); see :meth:`align` for other data.
-        k
-            Perturbations returned for each cell.
-        goal
-            ``"explain"``: which perturbation made the cell what it is; ``"revert"``: which would take it back to
-            control; ``"target"``: which leads from it to ``target``.
-        target
-            (R,) or (n, R) wanted state, in the units of ``expression``.
-
-        Returns
-        -------
-        top_k_indices
-            (n, k) row numbers into :attr:`perturbations`, best first.
-        scores
-            (n, k) probabilities; for ``"explain"`` calibrated on held-out cells.
-        values
-            (n,) strength of the shift in question (energy distance, squared Euclidean).
-
-        Raises
-        ------
-        HyperPerturbError
-            For a run without cell heads, the wrong number of genes, k out of range, a missing target.
-        """
-        if self._cells is None:
-            raise HyperPerturbError(
-                f"The run '{self.run.name}' was trained on a table of effects, without cells.",
-                hint="Train on the screen itself to ask about cells.",
-            )
-        if not 1 <= k <= len(self.perturbations):
-            raise HyperPerturbError(
-                f"k = {k} is out of range.", hint=f"Choose between 1 and {len(self.perturbations)}."
-            )
-        state = self._log_values(expression, "expression")
-        if goal == "target":
-            if target is None:
-                raise HyperPerturbError("The goal 'target' needs a target state.", hint="Pass target=….")
-            away = self._cells.inputs(self._log_values(np.atleast_2d(target), "target"))
-            shift = self._control_inputs + away - self._cells.inputs(state)
-        elif goal in ("explain", "revert"):
-            shift = self._cells.inputs(state)
-            shift = shift if goal == "explain" else 2.0 * self._control_inputs - shift
-        else:
-            raise HyperPerturbError(f"Unknown goal '{goal}'.", hint="Use 'explain', 'revert' or 'target'.")
-        logits, strength = self._cells(shift)
-        scores = softmax(logits.astype(np.float64), axis=1)
-        top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return top, np.take_along_axis(scores, top, axis=1), strength.astype(np.float64) ** 2
-
-    @cached_property
-    def _control_inputs(self) -> np.ndarray:
-        control = self.effects.restrict_genes(self._cells.genes).control_mean
-        return self._cells.inputs(control[None])
-
-    def _log_values(self, expression: np.ndarray | sparse.spmatrix, what: str) -> np.ndarray:
-        """(n, H) log1p(CP10k) over the cell heads' genes."""
-        matrix = sparse.csr_matrix(expression).astype(np.float64)
-        if matrix.shape[1] != len(self.response_genes):
-            raise HyperPerturbError(
-                f"The {what} has {matrix.shape[1]:,} genes, but this run has {len(self.response_genes):,} "
-                "response genes.",
-                hint="Use align() to bring other data into this run's genes.",
-            )
-        if not np.all(np.isfinite(matrix.data)) or np.any(matrix.data < 0):
-            raise HyperPerturbError(
-                f"The {what} has negative or non-finite values.", hint="Give raw counts or log1p(CP10k)."
-            )
-        # Whole numbers are counts; log-normalised values are not whole, but for all-zero cells either way is the same.
-        if matrix.nnz and np.all(matrix.data == np.rint(matrix.data)):
-            matrix = log_normalise(matrix)
-        column = {g: i for i, g in enumerate(self.response_genes)}
-        return matrix[:, [column[g] for g in self._cells.genes]].toarray()
-
-    def interpret_perturbations(self, adata: AnnData | Any, top_k_indices: np.ndarray) -> pd.DataFrame:
-        """Name the perturbations that indices refer to.
-
-        Parameters
-        ----------
-        adata
-            The cells the indices are for (their names are used), with as many rows.
-        top_k_indices
-            (n, k) from :meth:`predict_perturbations`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row a cell and rank: ``cell``, ``rank`` (1 is the best), ``perturbation``, ``targets``, ``n_cells`` (in
-            training), ``measured_strength`` (energy distance, squared Euclidean).
-
-        Raises
-        ------
-        HyperPerturbError
-            When the number of cells does not fit.
-        """
-        from hyperperturb.models.strength import energy_distance
-
-        indices = np.atleast_2d(np.asarray(top_k_indices))
-        names = np.asarray(adata.obs_names, dtype=object)
-        if len(names) != len(indices):
-            raise HyperPerturbError(
-                f"There are {len(indices):,} rows of indices but {len(names):,} cells.",
-                hint="Pass the same cells to both calls.",
-            )
-        flat = indices.ravel()
-        strength = energy_distance(self.effects)
-        return pd.DataFrame(
-            {
-                "cell": np.repeat(names, indices.shape[1]),
-                "rank": np.tile(np.arange(1, indices.shape[1] + 1), len(indices)),
-                "perturbation": np.array(self.perturbations, dtype=object)[flat],
-                "targets": [" + ".join(self.effects.targets[i]) for i in flat],
-                "n_cells": self.effects.n_cells[flat],
-                "measured_strength": strength[flat],
-            }
-        )
+    def _supported(self, targets: Sequence[str]) -> tuple[str, ...]:
+        """The targets, sorted; a :class:`Refusal` where they have no support."""
+        genes = _clean(targets)
+        support = self.support(genes)
+        if support.level == "none":
+            raise Refusal(f"No prediction for {' + '.join(genes)}. {support.why}", nearest=support.nearest)
+        return genes
 
 
 def _clean(targets: Sequence[str]) -> tuple[str, ...]:

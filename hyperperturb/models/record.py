@@ -143,6 +143,7 @@ def _cell_arrays(fitted: FittedHeads) -> CellHeadArrays:
         genes=fitted.genes,
         scale=sharpness / float(np.sqrt(heads.curvature)) / temperature,
         inputs=fitted.inputs,
+        directions=fitted.directions,
         hidden_kernel=hidden[0],
         hidden_bias=hidden[1],
         tangent_kernel=tangent[0],

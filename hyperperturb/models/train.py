@@ -23,6 +23,7 @@ from hyperperturb.evaluation.verdict import MODEL
 from hyperperturb.models.baselines import simple_baselines
 from hyperperturb.models.cell_training import fit_cell_heads, perturbation_points
 from hyperperturb.models.cells import read_cells
+from hyperperturb.models.direction_training import held_out_effects
 from hyperperturb.models.epochs import EpochReport
 from hyperperturb.models.export import hyperbolic_similarity
 from hyperperturb.models.gene_space import fit_gene_space
@@ -329,6 +330,7 @@ def _train(
                 table,
                 effects,
                 perturbation_points(points, [[row[g] for g in target] for target in effects.targets]),
+                held_out_effects(effects, kernels, table.genes, folds=settings.folds, seed=settings.seed),
                 curvature=curvature,
                 hidden_dim=settings.hidden_dim,
                 epochs=settings.epochs,

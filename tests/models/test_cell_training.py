@@ -17,6 +17,7 @@ from hyperperturb.models.cell_training import (  # noqa: E402
     perturbation_points,
 )
 from hyperperturb.models.cells import Cells  # noqa: E402
+from hyperperturb.models.direction_training import HeldOut  # noqa: E402
 from hyperperturb.models.model import CellHeads  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(
@@ -56,6 +57,7 @@ def fit(epochs: int = 8, seed: int = 0, **options):
         cells,
         effects,
         points,
+        [HeldOut(np.arange(P), effects.effect.astype(float))],
         curvature=1.3,
         hidden_dim=16,
         epochs=epochs,

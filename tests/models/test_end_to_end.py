@@ -304,19 +304,97 @@ def test_genes_in_another_order_or_partly_missing(inference, cells):
         inference.align(few)
 
 
-def test_reverting_and_aiming(inference, cells, trained):
+def test_reverting_and_aiming(inference, cells):
     expression = inference.align(cells)[:20]
-    top, scores, _ = inference.predict_perturbations(expression, k=3, goal="revert")
-    assert top.shape == scores.shape == (20, 3)
-    control = inference.effects.control_mean
-    # The way back from a cell to the control state is the same question put as a target.
-    aimed, aimed_scores, _ = inference.predict_perturbations(expression, k=3, goal="target", target=control)
-    assert np.array_equal(top, aimed)
-    np.testing.assert_allclose(scores, aimed_scores, atol=1e-5)
-    # From the control state to a cell is what explains that cell.
-    start = np.repeat(control[None], 20, axis=0)
-    there, _, _ = inference.predict_perturbations(start, k=3, goal="target", target=expression)
-    assert np.array_equal(there, inference.predict_perturbations(expression, k=3)[0])
+    everything = len(inference.perturbations)
+    top, scores, _ = inference.predict_perturbations(expression, k=everything, goal="revert")
+    assert top.shape == scores.shape == (20, everything)
+    assert (np.diff(scores, axis=1) <= 0).all()
+    # The rest of the probability belongs to opposite interventions.
+    assert (scores.sum(axis=1) < 1).all()
+    # The way from one cell to itself leads nowhere, so nothing is likelier than anything else.
+    _, nowhere, _ = inference.predict_perturbations(expression, k=2, goal="target", target=expression)
+    np.testing.assert_allclose(nowhere, 0.5 / everything, rtol=1e-3)
+    # From cell a to cell b is the reverse of the way from b to a.
+    there, back = expression[:1], expression[1:2]
+    one = inference.rank_perturbations(there, "target", target=back).set_index("perturbation")
+    two = inference.rank_perturbations(back, "target", target=there).set_index("perturbation")
+    np.testing.assert_allclose(one["score"], -two["score"].reindex(one.index), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def strongest(inference) -> str:
+    singles = [i for i, t in enumerate(inference.effects.targets) if len(t) == 1]
+    return inference.perturbations[
+        max(singles, key=lambda i: float((inference.effects.effect[i] ** 2).sum()))
+    ]
+
+
+def test_a_state_that_cells_share_is_explained_and_reverted_with_its_sign(inference, trained, strongest):
+    same = trained.sim.adata[trained.sim.adata.obs["perturbation"] == strongest]
+    expression = inference.align(same)
+    table = inference.rank_perturbations(expression)
+    assert len(table) == len(inference.perturbations)
+    assert list(table.columns) == [
+        *("perturbation", "targets", "sign", "intervention", "score", "probability", "evidence")
+    ]
+    first = table.iloc[0]
+    assert (first["perturbation"], first["sign"]) == (strongest, "right")
+    assert first["intervention"] == inference.config.mode
+    assert first["evidence"] > 0.5
+    assert table["probability"].is_monotonic_decreasing
+    assert 0.5 < table["probability"].sum() <= 1.0
+    # What was done to these cells must be undone: the same gene, the other way.
+    back = inference.rank_perturbations(expression, "revert").iloc[0]
+    assert (back["perturbation"], back["sign"], back["intervention"]) == (strongest, "wrong", "activation")
+    assert back["score"] == pytest.approx(-first["score"])
+    # From control to these cells is what explains them, here with the control known from its mean alone.
+    control = inference.align(trained.sim.adata[trained.sim.adata.obs["perturbation"] == "non-targeting"])
+    there = inference.rank_perturbations(control, "target", target=expression).iloc[0]
+    assert (there["perturbation"], there["sign"]) == (strongest, "right")
+
+
+def test_lists_of_genes_as_a_target(inference, strongest):
+    row = inference.perturbations.index(strongest)
+    order = np.argsort(inference.effects.effect[row])
+    up = [inference.response_genes[i] for i in order[-8:]]
+    down = [inference.response_genes[i] for i in order[:8]]
+    table = inference.rank_perturbations(goal="target", up=up, down=down).set_index("perturbation")
+    assert list(table.index).index(strongest) < 3
+    assert table.loc[strongest, "sign"] == "right"
+    turned = inference.rank_perturbations(goal="target", up=down, down=up).set_index("perturbation")
+    assert turned.loc[strongest, "sign"] == "wrong"
+    np.testing.assert_allclose(turned["score"].reindex(table.index), -table["score"])
+    with pytest.raises(HyperPerturbError, match="NOSUCHGENE is not among"):
+        inference.rank_perturbations(goal="target", up=["NOSUCHGENE"])
+    with pytest.raises(HyperPerturbError, match="cannot go both up and down"):
+        inference.rank_perturbations(goal="target", up=up[:1], down=up[:1])
+    with pytest.raises(HyperPerturbError, match="both given"):
+        inference.rank_perturbations(goal="target", up=up, target=inference.effects.control_mean)
+    with pytest.raises(HyperPerturbError, match="no cells to ask about"):
+        inference.rank_perturbations(goal="revert")
+    with pytest.raises(HyperPerturbError, match="needs a target state"):
+        inference.rank_perturbations(inference.effects.control_mean, "target")
+
+
+def test_perturbations_whose_cells_were_never_seen(inference, cells, trained, unseen):
+    expression = inference.align(cells)
+    n = len(inference.perturbations)
+    top, scores, _ = inference.predict_perturbations(expression, k=n + 1, unseen=[(unseen,)])
+    assert scores.sum(axis=1) == pytest.approx(np.ones(len(expression)))
+    assert (np.sort(top, axis=1) == np.arange(n + 1)).all()
+    named = inference.interpret_perturbations(cells, top[:, :3], unseen=[(unseen,)])
+    assert set(named["perturbation"]) <= {*inference.perturbations, unseen}
+    every = inference.interpret_perturbations(cells, top, unseen=[(unseen,)]).groupby("perturbation")
+    assert every.get_group(unseen)["measured_strength"].isna().all()
+    assert (every.get_group(unseen)["n_cells"] == 0).all()
+    table = inference.rank_perturbations(expression, unseen=[(unseen,)]).set_index("perturbation")
+    assert np.isnan(table.loc[unseen, "evidence"])
+    assert np.isfinite(table.drop(index=unseen)["evidence"]).all()
+    with pytest.raises(Refusal):
+        inference.rank_perturbations(expression, unseen=[(trained.isolated,)])
+    with pytest.raises(HyperPerturbError, match="Use rank_perturbations"):
+        inference.predict_perturbations(expression, goal="revert", unseen=[(unseen,)])
 
 
 def test_wrong_questions_about_cells(inference, cells):
