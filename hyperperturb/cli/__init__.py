@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from hyperperturb.cli import data, download, quality, serve, train, use
+from hyperperturb.cli import data, download, evaluate, quality, serve, train, use
 from hyperperturb.cli.console import STATE
 from hyperperturb.errors import HyperPerturbError
 
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (data, quality, download, train, use, serve):
+for module in (data, quality, download, train, evaluate, use, serve):
     module.add_commands(app)
 
 
@@ -50,7 +50,7 @@ def _root(
 ) -> None:
     """What does perturbing a gene do? Learn it from a single-cell CRISPR screen and gene networks.
 
-    The way through: simulate or inspect a screen, train, predict the effects of genes, query cells for
+    The way through: simulate or inspect a screen, train, evaluate, predict the effects of genes, query cells for
     perturbations; or do all of it in the browser with app.
     """
     if context.invoked_subcommand is None:

@@ -12,6 +12,7 @@ import numpy as np
 from hyperperturb.data.assignment import Assignment, assign_cells
 from hyperperturb.data.effects import Effects, Mode, effects_of_sums
 from hyperperturb.data.opening import Screen, open_screen
+from hyperperturb.data.quality_guides import find_guide_column
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MIN_CELLS = 10
 """Cells that a perturbation must have in each half to be compared."""
 
+_MOST = 0.8  # share of the perturbations that must have halves of guides for guides to be halved unasked
 _NESTED = 0.9  # share of the cells of a unit that have one label, above which units are parts of labels
 
 
@@ -52,7 +54,7 @@ def compute_replicates(
     layer: str | None = None,
     tables: Sequence[str | Path] = (),
     mode: Mode = "knockout",
-    by: str | None = None,
+    by: str = "auto",
     within: tuple[str, str] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -64,9 +66,10 @@ def compute_replicates(
     source, column, control, layer, tables, mode
         As in :func:`~hyperperturb.data.effects.compute_effects`.
     by
-        None halves the cells of every label at random. Else an ``obs`` column: guides, of which each belongs to one
-        label, are shared out within their label, batches over the whole screen; the larger ones first, each to the
-        half with fewer cells so far, in random order where they are alike.
+        ``cells`` halves the cells of every label at random. An ``obs`` column halves what it names: guides, of which
+        each belongs to one label, are shared out within their label, batches over the whole screen; the larger ones
+        first, each to the half with fewer cells so far, in random order where they are alike. ``auto`` takes guides
+        where the screen names them and four fifths of the perturbations have two or more with enough cells, else cells.
     within
         An ``obs`` column and the value that cells must have there: one batch, one condition.
     seed
@@ -92,7 +95,7 @@ def compute_replicates(
         if within is not None:
             assigned = _only(assigned, _chosen(screen, *within), f"'{within[1]}' in column '{within[0]}'")
         rng = np.random.default_rng(seed)
-        half, words = _halves(screen, assigned.codes, by, rng)
+        half, words = _halves(screen, assigned, column, by, rng)
         codes = np.where(assigned.codes >= 0, 2 * assigned.codes + half, -1).astype(np.int32)
         n = np.bincount(codes[codes >= 0], minlength=2 * len(assigned.n_cells))
         sums = label_sums(screen, codes, len(n), progress=progress)
@@ -150,10 +153,22 @@ def _subset(assigned: Assignment, keep: np.ndarray) -> Assignment:
 
 
 def _halves(
-    screen: Screen, codes: np.ndarray, by: str | None, rng: np.random.Generator
+    screen: Screen, assigned: Assignment, column: str, by: str, rng: np.random.Generator
 ) -> tuple[np.ndarray, str]:
-    """0 or 1 for each cell, and what was halved in words; the controls' cells are always halved as well."""
-    if by is None:
+    """0 or 1 for each cell, and what was halved in words."""
+    if by == "auto":
+        guides = find_guide_column(screen, column, assigned)
+        if guides is not None:
+            half, words = _halves(screen, assigned, column, guides, rng)
+            there = assigned.codes >= 0
+            n = np.bincount(
+                2 * assigned.codes[there] + half[there], minlength=2 * len(assigned.n_cells)
+            ).reshape(-1, 2)
+            if (n[1:].min(axis=1) >= MIN_CELLS).mean() >= _MOST:
+                return half, words
+        by = "cells"
+    codes = assigned.codes
+    if by == "cells":
         return _alternate(codes, rng), "cells at random"
     unit = screen.label_codes(by).codes
     there = (codes >= 0) & (unit >= 0)

@@ -264,6 +264,7 @@ def _score(row: Mapping[str, Any], name: str) -> str:
     value, low, high = (row.get(key) for key in (name, f"{name}_low", f"{name}_high"))
     if value is None:
         return "–"
+    value = round(value, 3) + 0.0  # no −0.000
     return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 

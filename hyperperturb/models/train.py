@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,8 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from hyperperturb.data.effects import Effects, compute_effects, read_effects
-from hyperperturb.data.network import Network, coexpression_network, network_from_adjacency
+from hyperperturb.data.network import Network, network_from_adjacency
 from hyperperturb.data.screen import inspect_screen
-from hyperperturb.errors import HyperPerturbError
 from hyperperturb.evaluation.cross_validation import cross_validate
 from hyperperturb.evaluation.verdict import MODEL
 from hyperperturb.models.baselines import simple_baselines
@@ -31,6 +29,7 @@ from hyperperturb.models.model import HyperPerturbModel, assemble
 from hyperperturb.models.predictor import fit_head, model_predictor, target_kernels
 from hyperperturb.models.record import Trained, write_run
 from hyperperturb.models.settings import TrainingSettings
+from hyperperturb.models.sources import CellSource, coexpression_of, gather_networks, without
 from hyperperturb.models.universe import build_universe, centralities
 from hyperperturb.nn.distribution import make_strategy, scope
 from hyperperturb.progress import scaled
@@ -46,16 +45,6 @@ if TYPE_CHECKING:
 
 # Where each part of a training ends, as a fraction of the whole: what the progress bar shows.
 _EFFECTS, _NETWORKS, _UNIVERSE, _GENES, _SCORES, _HEAD, _CELLS = 0.08, 0.15, 0.22, 0.55, 0.68, 0.72, 0.95
-
-
-@dataclass(frozen=True)
-class CellSource:
-    """Where the cells of the cell heads are: a screen, its label column, layer and tables."""
-
-    screen: Path | AnnData
-    column: str
-    layer: str | None = None
-    tables: tuple[Path, ...] = ()
 
 
 def train_model(
@@ -157,7 +146,7 @@ def train_model(
         names = effects.genes if cells is None else tuple(data.var_names.astype(str))
         networks.insert(0, network_from_adjacency(adj_matrix, names, name="adjacency"))
     if not networks:
-        networks.append(_coexpression(cells, effects, seed))
+        networks.append(coexpression_of(cells, effects, seed))
     config = RunConfig(column=column, control=effects.control, mode=effects.mode, settings=settings)
     with folder_of_worker(settings.strategy, model_dir) as folder:
         run = RunDirectory.create(folder, config)
@@ -185,22 +174,6 @@ def _labels_of(adata: AnnData, column: str | None, control: str | None) -> tuple
     return str(column), str(control)
 
 
-def _coexpression(cells: CellSource | None, effects: Effects, seed: int) -> Network:
-    if cells is None:
-        raise HyperPerturbError(
-            "A table of effects has no cells, so no co-expression network can be made of it.",
-            hint="Give at least one gene network.",
-        )
-    return coexpression_network(
-        cells.screen,
-        column=cells.column,
-        control=effects.control,
-        layer=cells.layer,
-        tables=cells.tables,
-        seed=seed,
-    )
-
-
 def train_run(run: RunDirectory) -> HyperPerturbModel:
     """Do what a run's configuration says, or what is left of it to do; what the worker process calls.
 
@@ -215,9 +188,7 @@ def train_run(run: RunDirectory) -> HyperPerturbModel:
     if settings.strategy == "multiworker":
         run.stage("workers", "waiting for the other workers", 0.0)
     strategy = make_strategy(settings.strategy)
-    cells = None
-    if config.screen is not None:
-        cells = CellSource(config.screen, str(config.column), config.layer, config.tables)
+    cells = CellSource.of(config)
     report = _stage(run, "effects", 0.0, _EFFECTS)
     report(0.0, "reading the effects")
     if config.effects is not None:
@@ -232,26 +203,16 @@ def train_run(run: RunDirectory) -> HyperPerturbModel:
             mode=config.mode,
             progress=report,
         )
-    effects = _without(effects, config.exclude)
-    networks = []
-    for i, source in enumerate(config.networks):
-        run.stage("networks", f"reading {source.path.name}", _EFFECTS + 0.03 * i / len(config.networks))
-        networks.append(source.read())
-    if config.coexpression and cells is not None:
-        run.stage("networks", "correlating genes in the control cells", _EFFECTS + 0.03)
-        try:
-            networks.append(_coexpression(cells, effects, settings.seed))
-        except HyperPerturbError as error:
-            if not networks:
-                raise
-            run.log(f"Training goes on without the co-expression network. {error}")
+    effects = without(effects, config.exclude)
+    networks = gather_networks(
+        config.networks,
+        cells if config.coexpression else None,
+        effects,
+        seed=settings.seed,
+        report=_stage(run, "networks", _EFFECTS, _NETWORKS),
+        note=run.log,
+    )
     return _train(run, effects, networks, cells, settings, strategy)
-
-
-def _without(effects: Effects, exclude: Sequence[str]) -> Effects:
-    for label in exclude:
-        effects.index(label)
-    return effects.select([p for p in effects.perturbations if p not in set(exclude)]) if exclude else effects
 
 
 def _stage(run: RunDirectory, name: str, start: float, end: float) -> Callable[[float, str], None]:

@@ -19,6 +19,9 @@ PANELS = {
     "pearson_mean": ("correlation<br>beyond the mean", "higher is better", 0.0),
     "cosine_discrimination": ("discrimination<br>(½ = chance)", "higher is better", 0.5),
     "centroid_accuracy": ("centroid accuracy<br>(½ = chance)", "higher is better", 0.5),
+    "significant_overlap": ("overlap of<br>significant genes", "higher is better", None),
+    "sign_agreement": ("agreement of signs<br>(½ = chance)", "higher is better", 0.5),
+    "energy_distance": ("energy distance<br>of cells", "lower is better", None),
 }
 """Metrics that are drawn: axis title, direction, and what no skill at all gets."""
 
@@ -154,6 +157,79 @@ def method_scores(
         zeroline=False,
     )
     return figure
+
+
+def errors_of_perturbations(metrics: Mapping[str, Any], *, height: int = 460) -> go.Figure:
+    """The error of each held-out perturbation under the model against that under the best baseline.
+
+    Parameters
+    ----------
+    metrics : mapping
+        ``per_perturbation`` (``perturbation``, ``error``, ``baseline_error``, ``strength``) and ``best_baseline``.
+    height : int
+        Height in pixels.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        A point a perturbation, larger the stronger it is, on logarithmic axes; under the line the model is better.
+    """
+    table = pd.DataFrame(metrics.get("per_perturbation") or [])
+    if table.empty:
+        return theme.empty("There are no scores of single perturbations.")
+    table = table[(table["error"] > 0) & (table["baseline_error"] > 0)]
+    if table.empty:
+        return theme.empty("There are no scores of single perturbations.")
+    strength = np.sqrt(table["strength"].to_numpy(np.float64))
+    figure = go.Figure(
+        go.Scatter(
+            x=table["baseline_error"],
+            y=table["error"],
+            mode="markers",
+            marker={
+                "color": theme.LEAD,
+                "opacity": 0.6,
+                "size": 5 + 15 * strength / max(float(strength.max()), 1e-12),
+                "line": {"width": 0},
+            },
+            customdata=[theme.plain(name) for name in table["perturbation"]],
+            hovertemplate="<b>%{customdata}</b><br>baseline %{x:.3g}<br>model %{y:.3g}<extra></extra>",
+        )
+    )
+    theme.style(figure, height=height, legend=False)
+    values = np.concatenate([table["baseline_error"], table["error"]])
+    ends = [float(values.min()) * 0.9, float(values.max()) * 1.1]
+    figure.add_shape(
+        type="line",
+        x0=ends[0],
+        y0=ends[0],
+        x1=ends[1],
+        y1=ends[1],
+        line={"color": theme.INK, "width": 1, "dash": "dot"},
+    )
+    name = str(metrics.get("best_baseline", "best baseline")).replace("_", " ")
+    ticks = theme.log_ticks(*ends)
+    span = [float(np.log10(end)) for end in ends]
+    figure.update_xaxes(title_text=f"squared error / no change, {name}", range=span, **ticks)
+    figure.update_yaxes(title_text="squared error / no change, model", range=span, **ticks)
+    return figure
+
+
+def report_figures(metrics: Mapping[str, Any]) -> dict[str, go.Figure]:
+    """The pictures of a report, by file name.
+
+    Parameters
+    ----------
+    metrics : mapping
+        As ``metrics.json`` (:class:`hyperperturb.evaluation.report.HeldOut`).
+    """
+    model = "hyperperturb"
+    rest = ("pearson_control", "centroid_accuracy", "significant_overlap", "sign_agreement")
+    return {
+        "methods": method_scores(metrics, model=model),
+        "methods_more": method_scores(metrics, model=model, shown=rest),
+        "perturbations": errors_of_perturbations(metrics),
+    }
 
 
 def hub_radius(genes: pd.DataFrame, *, centrality: str = "degree", height: int = 380) -> go.Figure:

@@ -34,7 +34,7 @@ def adata():
 
 
 def test_the_whole_is_what_effects_are(adata):
-    plain, got = compute_effects(adata, **LABELS), compute_replicates(adata, **LABELS)
+    plain, got = compute_effects(adata, **LABELS), compute_replicates(adata, **LABELS, by="cells")
     assert got.whole.perturbations == plain.perturbations
     assert got.whole.effect == pytest.approx(plain.effect, abs=1e-6)
     assert got.whole.standard_error == pytest.approx(plain.standard_error, abs=1e-6)
@@ -43,7 +43,13 @@ def test_the_whole_is_what_effects_are(adata):
 
 
 @pytest.mark.parametrize(
-    ("by", "words"), [(None, "cells at random"), ("guide", "guides (guide)"), ("batch", "batches (batch)")]
+    ("by", "words"),
+    [
+        ("cells", "cells at random"),
+        ("auto", "guides (guide)"),
+        ("guide", "guides (guide)"),
+        ("batch", "batches (batch)"),
+    ],
 )
 def test_halves_are_disjoint_and_whole_together(adata, by, words):
     got = compute_replicates(adata, **LABELS, by=by)
@@ -67,7 +73,7 @@ def test_guides_stay_whole(adata):
 
 
 def test_within_a_condition(adata):
-    got = compute_replicates(adata, **LABELS, within=("condition", "rest"))
+    got = compute_replicates(adata, **LABELS, within=("condition", "rest"), by="cells")
     plain = compute_effects(adata[adata.obs["condition"] == "rest"].copy(), **LABELS)
     assert got.whole.effect == pytest.approx(plain.effect, abs=1e-6)
     assert got.whole.n_cells.tolist() == [30, 30]
@@ -92,7 +98,7 @@ def test_controls_under_one_name_are_halved_by_cell(adata):
 def test_too_few_cells_are_refused(adata):
     small = adata[::6].copy()
     with pytest.raises(HyperPerturbError, match="fewer than 10 cells in each half"):
-        compute_replicates(small, **LABELS)
+        compute_replicates(small, **LABELS, by="cells")
 
 
 def test_shares_are_even():
