@@ -293,14 +293,14 @@ def cross_validate(
     if halves is not None:
         halves = matched_halves(halves, effects.perturbations, effects.genes)
         halves = halves if halves[0].perturbations else None
-    judged = Judged.of(effects, cells)
+    judged = Judged.of(effects, cells, rows=np.unique(np.concatenate([split.test for split in splits])))
     Y = judged.effect
     tables, counts = [], {}
     for number, split in enumerate(splits):
         training = effects.select([effects.perturbations[i] for i in split.train])
         targets = [effects.targets[i] for i in split.test]
         trained = {g for target in training.targets for g in target}
-        reference = Y[split.train].mean(axis=0)
+        reference = Y[split.train].mean(axis=0, dtype=np.float64)
         about = {
             "n_targets": [len(target) for target in targets],
             "n_seen": [len(trained.intersection(target)) for target in targets],

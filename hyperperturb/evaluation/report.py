@@ -83,8 +83,8 @@ class HeldOut(BaseModel):
         Whether the model beats the best simple baseline, the paired interval excluding zero.
     lead, lead_low, lead_high, best_baseline
         Of the pooled squared error.
-    n_perturbations, n_folds, n_seeds
-        Held-out perturbations; folds and seeds.
+    n_perturbations, n_measured, n_folds, n_seeds
+        Held-out perturbations and all that were measured (0: not known); folds and seeds.
     held_out
         ``genes``, ``combinations``, ``leave-one-out`` or ``file``.
     methods
@@ -108,6 +108,7 @@ class HeldOut(BaseModel):
     lead_high: float
     best_baseline: str
     n_perturbations: int
+    n_measured: int = 0
     n_folds: int
     n_seeds: int = 1
     held_out: str = "genes"
@@ -173,6 +174,7 @@ def held_out(
         lead_high=verdict.lead_high,
         best_baseline=verdict.baseline,
         n_perturbations=verdict.n_perturbations,
+        n_measured=len(scores.targets),
         n_folds=scores.folds,
         n_seeds=max(len(scores.parts), 1),
         held_out=scores.held_out,
@@ -299,7 +301,9 @@ def held_out_lines(found: HeldOut) -> list[str]:
         "file": f"{found.n_folds} folds from a table",
     }[found.held_out]
     lines = [
-        f"{how} ({found.n_perturbations} perturbations"
+        f"{how} ({found.n_perturbations:,}"
+        + (f" of {found.n_measured:,}" if found.n_measured > found.n_perturbations else "")
+        + " perturbations"
         + (f", averaged over {found.n_seeds} seeds" if found.n_seeds > 1 else "")
         + "); the responses of the targets themselves are left out.",
         "",

@@ -14,6 +14,8 @@ from hyperperturb.evaluation.metrics import METRICS, Cases, significant_genes, s
 from hyperperturb.evaluation.splits import Split
 from hyperperturb.evaluation.verdict import CEILING
 
+_WIDE_UP_TO = 20_000_000  # entries of a table that are worth a copy in float64
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -24,9 +26,10 @@ class Judged:
     perturbations
         The P labels.
     effect
-        (P, R) float64.
+        (P, R) float64; float32 as it was measured where a copy would take up much memory.
     own, significant
-        (P, R) bool, as in :class:`~hyperperturb.evaluation.metrics.Cases`.
+        (P, R) bool, as in :class:`~hyperperturb.evaluation.metrics.Cases`; only rows that are judged are tested for
+        significance.
     cells
         Cells for the energy distance, or None.
     """
@@ -38,14 +41,20 @@ class Judged:
     cells: CellSample | None = None
 
     @classmethod
-    def of(cls, effects: Effects, cells: CellSample | None = None) -> Judged:
-        """Make it of a table of effects."""
+    def of(
+        cls, effects: Effects, cells: CellSample | None = None, *, rows: np.ndarray | None = None
+    ) -> Judged:
+        """Make it of a table of effects, of which some rows (all by default) will be judged."""
         column = {g: i for i, g in enumerate(effects.genes)}
         own = np.zeros(effects.effect.shape, dtype=bool)
         for row, target in enumerate(effects.targets):
             own[row, [column[g] for g in target if g in column]] = True
-        effect = effects.effect.astype(np.float64)
-        significant = significant_genes(effect, effects.standard_error, own)
+        effect = effects.effect
+        if effect.size <= _WIDE_UP_TO:
+            effect = effect.astype(np.float64)
+        significant = np.zeros(own.shape, dtype=bool)
+        rows = np.arange(len(own)) if rows is None else rows
+        significant[rows] = significant_genes(effect[rows], effects.standard_error[rows], own[rows])
         return cls(effects.perturbations, effect, own, significant, cells)
 
     def cases(self, predicted: np.ndarray, rows: np.ndarray, reference: np.ndarray) -> Cases:

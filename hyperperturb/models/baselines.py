@@ -17,7 +17,8 @@ from scipy.sparse.linalg import svds
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
-from hyperperturb.models.local_process import LeftOut, LocalProcess, make_prior, solve
+from hyperperturb.models.local_prior import make_prior
+from hyperperturb.models.local_process import LeftOut, LocalProcess, arrange, solve
 from hyperperturb.models.neighbourhoods import Neighbourhoods
 
 if TYPE_CHECKING:
@@ -225,12 +226,12 @@ def _local_ridge(kernels: Neighbourhoods, training: Effects, targets: Sequence[S
     residual = training.effect - mean.astype(np.float32)
     genes = sorted({g for target in training.targets for g in target})
     design = _membership(training.targets, genes)
-    prior = make_prior(kernels, _NETWORK_ONLY)
+    system = arrange(make_prior(kernels, _NETWORK_ONLY), genes, design)
     few = np.random.default_rng(0).standard_normal((residual.shape[1], _PROJECTIONS), np.float32)
 
     def solved(Y: np.ndarray, ridge: float) -> tuple[LocalProcess, LeftOut]:
         noise = np.full(len(Y), ridge)
-        return solve(prior, genes, design, Y, noise, lambda A: [np.array([i]) for i in range(A.shape[0])])
+        return solve(system, Y, noise, lambda A: list(np.arange(A.shape[0])[:, None]))
 
     projected = residual @ few
     best = min(_RIDGE, key=lambda ridge: solved(projected, ridge)[1].observed)

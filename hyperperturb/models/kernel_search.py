@@ -28,6 +28,7 @@ _FACTOR = 0.9
 _TEMPERATURE = 0.01
 # A few numbers: three hundred perturbations determine them well, and each look costs their cube.
 _MAX_PERTURBATIONS_IN_SEARCH = 300
+_AROUND = 50
 
 
 def search_parameters(
@@ -62,7 +63,7 @@ def search_parameters(
     from threadpoolctl import threadpool_limits  # imported here: answering questions does not need it
 
     if len(Y) > _MAX_PERTURBATIONS_IN_SEARCH:
-        keep = np.random.default_rng(seed).choice(len(Y), _MAX_PERTURBATIONS_IN_SEARCH, replace=False)
+        keep = relatives_sample(targets, genes, kernels, _MAX_PERTURBATIONS_IN_SEARCH, seed=seed)
         targets, Y, noise = [targets[i] for i in keep], Y[keep], noise[keep]
         genes = tuple(sorted({g for target in targets for g in target}))
     Y = np.asarray(Y, dtype=np.float64)
@@ -70,6 +71,37 @@ def search_parameters(
     # Threads cost more than they give on matrices of a few hundred rows.
     with threadpool_limits(1 if len(Y) < 500 else None):
         return _weighed(look, several=any(len(t) > 1 for t in targets), space=kernels.hyperbolic is not None)
+
+
+def relatives_sample(
+    targets: Sequence[Sequence[str]],
+    genes: Sequence[str],
+    kernels: GeneKernels | Neighbourhoods,
+    n: int,
+    *,
+    seed: int,
+) -> np.ndarray:
+    """Rows of ``n`` of the P perturbations that have each other's relatives among them, as all of them have.
+
+    Fifty around each of a few random ones. In a random sample of thousands hardly any gene is beside another that the
+    networks relate it to, so that they would seem to say little.
+
+    Parameters
+    ----------
+    targets, genes, kernels, seed
+        See :func:`search_parameters`.
+    """
+    of_gene: dict[str, list[int]] = {}
+    for i, target in enumerate(targets):
+        of_gene.setdefault(target[0], []).append(i)
+    chosen: dict[int, None] = {}
+    for start in np.random.default_rng(seed).permutation(len(targets)):
+        if len(chosen) >= n:
+            break
+        near = np.argsort(-kernels.between(targets[start][:1], genes)[0][0], kind="stable")
+        rows = [i for j in near[: 2 * _AROUND] for i in of_gene.get(genes[j], ())]
+        chosen.update(dict.fromkeys(rows[:_AROUND]))
+    return np.sort(list(chosen)[:n])
 
 
 def _weighed(look: _LeaveOneGeneOut, *, several: bool, space: bool) -> KernelParameters:

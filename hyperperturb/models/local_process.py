@@ -34,6 +34,8 @@ from hyperperturb.models.gene_kernels import KernelParameters, sparse_design
 from hyperperturb.models.local_prior import Prior, make_prior
 from hyperperturb.models.neighbourhoods import Neighbourhoods
 
+_TOGETHER = 100
+
 
 @dataclass(frozen=True)
 class LocalProcess:
@@ -200,7 +202,7 @@ def fit(
     """
     design = sparse_design(targets, target_genes, parameters.factor)
     prior = make_prior(neighbourhoods, parameters)
-    process, left = solve(prior, target_genes, design, Y, noise + parameters.noise, _by_gene)
+    process, left = solve(arrange(prior, target_genes, design), Y, noise + parameters.noise, _by_gene)
     scale = np.maximum(left.likely, 1e-12)
     return process, scale * left.observed / (left.expected * scale.sum())
 
@@ -229,15 +231,31 @@ class LeftOut:
     expected: float
 
 
-def solve(
-    prior: Prior,
-    target_genes: Sequence[str],
-    design: sparse.csr_array,
-    Y: np.ndarray,
-    noise: np.ndarray,
-    groups: Callable[[np.ndarray], list[np.ndarray]],
-) -> tuple[LocalProcess, LeftOut]:
-    """Solve for the posterior given measured sums of genes.
+@dataclass(frozen=True)
+class System:
+    """What is measured of which genes, apart by what has to be solved together; made by :func:`arrange`.
+
+    Attributes
+    ----------
+    prior
+        Covariance of the genes.
+    target_genes
+        T of its genes.
+    shape
+        (P, T) of the whole design.
+    parts
+        For each part: numbers of its target genes; numbers of its measurements; their design (sparse); the genes'
+        residual covariance D and features U.
+    """
+
+    prior: Prior
+    target_genes: tuple[str, ...]
+    shape: tuple[int, int]
+    parts: tuple[tuple[np.ndarray, np.ndarray, sparse.csr_array, np.ndarray, np.ndarray], ...]
+
+
+def arrange(prior: Prior, target_genes: Sequence[str], design: sparse.csr_array) -> System:
+    """Take measured sums of genes apart.
 
     Parameters
     ----------
@@ -246,7 +264,31 @@ def solve(
     target_genes
         T genes, all of the prior.
     design
-        (P, T) sparse A; every row has an entry.
+        (P, T) sparse A; every row and every column has an entry.
+    """
+    target_genes = tuple(target_genes)
+    rows = prior.rows(target_genes)
+    by_gene = design.T.tocsr()
+    parts = []
+    for part in _joined(prior, rows, design):
+        measured = np.unique(by_gene[part].indices)
+        D = prior.residual_between(rows[part], rows[part]).toarray()
+        parts.append((part, measured, design[measured][:, part], D, prior.features_of(rows[part])))
+    return System(prior, target_genes, design.shape, tuple(parts))
+
+
+def solve(
+    system: System,
+    Y: np.ndarray,
+    noise: np.ndarray,
+    groups: Callable[[sparse.csr_array], list[np.ndarray]],
+) -> tuple[LocalProcess, LeftOut]:
+    """Solve for the posterior given measured effects.
+
+    Parameters
+    ----------
+    system
+        Which sums of genes they are effects of.
     Y
         (P, R) measured effects.
     noise
@@ -254,39 +296,29 @@ def solve(
     groups
         Some rows of the design, with all that share genes with them → places in these that are left out together.
     """
-    target_genes = tuple(target_genes)
-    rows = prior.rows(target_genes)
-    weighted = sparse.csr_array(design.T @ sparse.diags_array(1.0 / noise))  # Aᵀ n⁻¹
-    gram = sparse.csr_array(weighted @ design)
-    parts = _joined(prior, rows, gram)
-    n_features, n_response = prior.features.shape[1], Y.shape[1]
-    coefficients = np.empty((len(rows), n_response), np.float32)
+    n_features, n_response = system.prior.features.shape[1], Y.shape[1]
+    coefficients = np.empty((system.shape[1], n_response), np.float32)
     total, pulled = np.zeros((n_features, n_features)), np.zeros((n_features, n_response))
-    solved = []
-    by_gene = design.T.tocsr()
-    for part in parts:
-        D = prior.residual_between(rows[part], rows[part]).toarray()
-        G = gram[part][:, part].toarray()
-        measured = np.unique(by_gene[part].indices)
-        y = weighted[part][:, measured] @ np.asarray(Y[measured], dtype=np.float64)
+    information = []
+    for part, measured, A, D, U in system.parts:
+        weighted = A.T @ sparse.diags_array(1.0 / noise[measured])  # Aᵀ n⁻¹
+        G = (weighted @ A).toarray()
+        y = weighted @ np.asarray(Y[measured], dtype=np.float64)
         both = np.linalg.solve(np.eye(len(part)) + G @ D, np.hstack([G, y]))
         H, t = both[:, : len(part)], both[:, len(part) :]
         H = 0.5 * (H + H.T)
-        U = prior.features_of(rows[part])
         total += U.T @ H @ U
         pulled += U.T @ t
         coefficients[part] = t
-        solved.append((part, measured, D, H))
+        information.append((part, H))
     spread = np.linalg.inv(np.eye(n_features) + total)
     spread = 0.5 * (spread + spread.T)
     weights = spread @ pulled
     likely, observed, expected = np.zeros(n_response), 0.0, 0.0
-    for part, measured, D, H in solved:
-        U = prior.features_of(rows[part])
+    for (part, measured, A, D, U), (_, H) in zip(system.parts, information, strict=True):
         shared = U @ weights
         own = coefficients[part] - H @ shared
         coefficients[part] = own
-        A = design[measured][:, part]
         inverse_noise = 1.0 / noise[measured]
         y = np.asarray(Y[measured], dtype=np.float64)
         rest = inverse_noise[:, None] * (y - A @ (shared + D @ own))  # C⁻¹ y
@@ -295,36 +327,46 @@ def solve(
         V = D - D @ H @ D + left @ spread @ left.T
         inverse = -inverse_noise[:, None] * (A @ (A @ V).T) * inverse_noise
         inverse[np.diag_indices_from(inverse)] += inverse_noise
-        for group in groups(A):
-            if len(group) == 1:
-                block = 1.0 / inverse[group, group]
-                observed += float(np.sum((block * rest[group[0]]) ** 2))
-                expected += float(block[0])
-            else:
+        found = groups(A)
+        alone = np.array([group[0] for group in found if len(group) == 1], dtype=int)
+        block = 1.0 / np.diag(inverse)[alone]
+        observed += float(np.sum((block[:, None] * rest[alone]) ** 2))
+        expected += float(block.sum())
+        for group in found:
+            if len(group) > 1:
                 block = np.linalg.inv(inverse[np.ix_(group, group)])
                 observed += float(np.sum((block @ rest[group]) ** 2))
                 expected += float(np.trace(block))
     process = LocalProcess(
-        prior=prior,
-        target_genes=target_genes,
+        prior=system.prior,
+        target_genes=system.target_genes,
         weights=weights.astype(np.float32),
         coefficients=coefficients,
-        information=_assembled([(part, H) for part, _, _, H in solved], len(rows)),
+        information=_assembled(information, system.shape[1]),
         spread=spread,
     )
     return process, LeftOut(likely / len(Y), observed, expected)
 
 
-def _joined(prior: Prior, rows: np.ndarray, gram: sparse.csr_array) -> list[np.ndarray]:
-    """Target numbers that are solved together: those of a block, and of blocks that combinations join."""
+def _joined(prior: Prior, rows: np.ndarray, design: sparse.csr_array) -> list[np.ndarray]:
+    """Target numbers that are solved together: those of a block, and of blocks that combinations join.
+
+    Small ones share a part, which changes nothing and saves time.
+    """
     block = np.searchsorted(prior.bounds, rows, side="right") - 1
-    member = sparse.csr_array(
-        (np.ones(len(rows)), (block, np.arange(len(rows)))), shape=(len(prior.residual), len(rows))
-    )
-    _, component = connected_components(member @ (gram != 0).astype(np.float64) @ member.T, directed=False)
+    shape = (len(prior.residual), len(rows))
+    member = sparse.csr_array((np.ones(len(rows)), (block, np.arange(len(rows)))), shape=shape)
+    shared = (design != 0).astype(np.float64) @ member.T
+    _, component = connected_components(shared.T @ shared, directed=False)
     order = np.argsort(component[block], kind="stable")
     starts = np.flatnonzero(np.diff(component[block][order], prepend=-1))
-    return [part for part in np.split(order, starts[1:]) if len(part)]
+    parts: list[list[np.ndarray]] = []
+    for part in np.split(order, starts[1:]):
+        if parts and sum(map(len, parts[-1])) + len(part) <= _TOGETHER:
+            parts[-1].append(part)
+        else:
+            parts.append([part])
+    return [np.concatenate(pieces) for pieces in parts]
 
 
 def _assembled(parts: Sequence[tuple[np.ndarray, np.ndarray]], n: int) -> sparse.csr_array:

@@ -14,6 +14,9 @@ def energy_distance(effects: Effects) -> np.ndarray:
     so it follows from the effects; what sampling adds to it (twice the summed squared standard errors) is taken
     off, and 0 is the least.
     """
-    square = np.sum(effects.effect.astype(np.float64) ** 2, axis=1)
-    noise = np.nansum(effects.standard_error.astype(np.float64) ** 2, axis=1)
+    # Row by row: a copy in float64 would be the largest thing in memory.
+    square, noise = (
+        np.array([np.nansum(np.square(row, dtype=np.float64)) for row in values])
+        for values in (effects.effect, effects.standard_error)
+    )
     return 2.0 * np.maximum(square - noise, 0.0)

@@ -11,6 +11,7 @@ import pytest
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.evaluation import scoring
 from hyperperturb.evaluation.cross_validation import CrossValidation, cross_validate
 from hyperperturb.evaluation.metrics import METRICS
 from hyperperturb.evaluation.verdict import MODEL, Verdict
@@ -266,3 +267,16 @@ def test_how_many_targets_were_seen(scored):
     for label, row in table.iterrows():
         assert row["n_targets"] == len(label.split("_"))
         assert 0 <= row["n_seen"] < row["n_targets"]
+
+
+def test_a_table_too_large_for_a_copy_is_scored_alike(effects_and_truth, monkeypatch):
+    effects, single = effects_and_truth
+    methods = {MODEL: oracle(single, 0.5), "training_mean": training_mean}
+    usual = cross_validate(effects, methods)
+    monkeypatch.setattr(scoring, "_WIDE_UP_TO", 0)
+    methods = {MODEL: oracle(single, 0.5), "training_mean": training_mean}
+    large = cross_validate(effects, methods)
+    columns = usual.scores.columns.difference(["method", "perturbation"])
+    assert large.scores[columns].to_numpy() == pytest.approx(
+        usual.scores[columns].to_numpy(), rel=1e-4, abs=1e-5, nan_ok=True
+    )

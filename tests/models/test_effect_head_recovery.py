@@ -9,6 +9,7 @@ import pytest
 
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.gene_kernels import GeneKernels
+from hyperperturb.models.kernel_search import relatives_sample
 
 
 def fitted(drawn) -> EffectHead:
@@ -129,3 +130,22 @@ def test_the_search_may_look_at_a_part_of_a_large_screen(draw, monkeypatch):
     unseen = [(g,) for g in drawn.unseen]
     part, full = (error_of(h.predict(unseen)[0], drawn.truth(unseen)) for h in (head, whole))
     assert part == pytest.approx(full, abs=0.03), "forty perturbations determine six numbers"
+
+
+def test_the_sample_that_parameters_are_chosen_on_has_relatives_in_it(draw):
+    drawn = draw(2, n_genes=600, n_hit=400, n_double=0, n_response=2)
+    genes = tuple(sorted({g for target in drawn.targets for g in target}))
+    rows = relatives_sample(drawn.targets, genes, drawn.kernels, 100, seed=1)
+    assert len(set(rows.tolist())) == len(rows) == 100
+
+    def nearest(rows):
+        """How alike each one's nearest relative in the sample is, on average."""
+        names = [drawn.targets[i][0] for i in rows]
+        alike = drawn.kernels.between(names, names)[0] - 2.0 * np.eye(len(names))
+        return alike.max(axis=1).mean()
+
+    rng = np.random.default_rng(0)
+    random = [nearest(rng.choice(400, 100, replace=False)) for _ in range(20)]
+    assert nearest(rows) > max(random)
+    everything = relatives_sample(drawn.targets, genes, drawn.kernels, 1000, seed=1)
+    assert everything.tolist() == list(range(400))

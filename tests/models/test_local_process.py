@@ -8,7 +8,8 @@ from scipy import sparse
 
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, design_matrix, gene_groups
-from hyperperturb.models.local_process import make_prior, solve
+from hyperperturb.models.local_prior import make_prior
+from hyperperturb.models.local_process import arrange, solve
 from hyperperturb.models.neighbourhoods import find_neighbourhoods
 from hyperperturb.models.similarity import DenseSimilarity
 
@@ -51,7 +52,7 @@ def solved(drawn, neighbourhoods, groups=None):
     noise = np.linspace(0.2, 0.6, len(drawn.targets))
     prior = make_prior(neighbourhoods, PARAMETERS)
     each = groups or (lambda A: [np.array([i]) for i in range(A.shape[0])])
-    return prior, design.toarray(), noise, *solve(prior, targets, design, drawn.effect, noise, each)
+    return prior, design.toarray(), noise, *solve(arrange(prior, targets, design), drawn.effect, noise, each)
 
 
 # Neighbourhoods
@@ -103,9 +104,7 @@ def test_with_all_targets_as_landmarks_it_is_the_exact_process(drawn, near, make
     targets = head.target_genes
     design = sparse.csr_array(design_matrix(drawn.targets, targets, PARAMETERS.factor))
     process, left = solve(
-        make_prior(neighbourhoods, PARAMETERS),
-        targets,
-        design,
+        arrange(make_prior(neighbourhoods, PARAMETERS), targets, design),
         drawn.effect,
         np.full(len(drawn.targets), PARAMETERS.noise),
         lambda A: gene_groups_of(A),
