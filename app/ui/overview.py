@@ -28,7 +28,7 @@ def show(workspace: Workspace, dataset: Dataset) -> None:
             report, len([x for x in labels if x != control]), report.n_genes, labels.get(control or "", 0)
         )
     if report is not None:
-        repair_list.show(report.repairs)
+        repair_list.show(workspace, dataset)
     with guard():
         quality.show(workspace, dataset)
     _pictures(workspace, dataset)

@@ -57,7 +57,7 @@ def welch(
     --------
     >>> found = welch(np.array([2.0]), np.array([1.0]), 10, np.array([0.0]), np.array([1.0]), 10)
     >>> found.p.round(6).tolist()
-    [0.00031]
+    [0.000295]
     """
     from scipy.stats import t
 

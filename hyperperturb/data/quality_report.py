@@ -24,7 +24,8 @@ class PerturbationQuality(BaseModel):
         Energy distance of its cells to the controls on principal components, what permutations of the cells give on
         average, their p-value, and that adjusted for the number of perturbations.
     significant_genes
-        Response genes (own targets left out) that differ from the controls: Welch on log1p(CP10k), 5 % FDR.
+        Response genes (own targets left out) that differ from the controls: Welch on log1p(CP10k), 5 % FDR, with the
+        variance of a perturbation at least that of the controls (few cells underestimate it).
     target, target_effect, target_remaining, target_p
         The measured target that moved least in the wanted direction: natural-log effect, the share of the control's
         expression that is left, Welch's p-value.

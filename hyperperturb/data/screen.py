@@ -33,6 +33,7 @@ from hyperperturb.data.repairs import (
     size_repairs,
     value_repairs,
 )
+from hyperperturb.data.repairs_names import cell_name_repairs, gene_name_repairs, label_name_repairs
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
@@ -280,6 +281,14 @@ def find_batch_column(screen: Screen, counts: Mapping[str, Mapping[str, int]]) -
     return None
 
 
+def _cell_names(screen: Screen) -> list[str]:
+    """The names of the cells; none where they are damaged, as nothing that is computed needs them."""
+    try:
+        return screen.cell_names().tolist()
+    except HyperPerturbError:
+        return []
+
+
 def _repairs(
     screen: Screen, proposal: ControlProposal | None, counts: dict[str, dict[str, int]], *, chosen: bool
 ) -> tuple[Repair, ...]:
@@ -292,7 +301,10 @@ def _repairs(
     found = [
         *size_repairs(screen.n_cells),
         *label_repairs(proposal, counts, n_cells=screen.n_cells, genes=frozenset(screen.genes)),
+        *(label_name_repairs(proposal.column, counts[proposal.column]) if proposal else ()),
         *gene_repairs(screen.names),
+        *gene_name_repairs(screen.genes),
+        *cell_name_repairs(_cell_names(screen)),
         *value_repairs(values, where=screen.where, layer=screen.layer, chosen=chosen),
         *empty_cell_repairs(n_empty, screen.n_cells, looked_at=looked_at),
     ]

@@ -391,6 +391,44 @@ def add_quality(ws: Workspace, dataset: Dataset, path: Path) -> Dataset | None:
     return judged
 
 
+def replace_screen(ws: Workspace, name: str, source: Path, *, note: str) -> Dataset:
+    """Let another file stand for the screen of a dataset: its controls are to be confirmed anew.
+
+    Parameters
+    ----------
+    ws, name
+        The dataset.
+    source
+        A screen in the folder of the dataset. What the dataset itself held of the old one is removed.
+    note
+        What was done, added to the dataset's note.
+
+    Returns
+    -------
+    Dataset
+        Not confirmed, with the report of the new file.
+    """
+    before = get_dataset(ws, name)
+    folder = _folder(ws, name)
+    report = ScreenReport.model_validate(guarded("inspect", about=source, path=str(source)))
+    found = before.model_copy(
+        update={
+            "source": source,
+            "tables": (),
+            "report": report,
+            "confirmed": False,
+            "effects_path": None,
+            "quality_path": None,
+            "note": " ".join(filter(None, (before.note, note))),
+        }
+    )
+    _write(found, folder)
+    for old in (before.source, *before.tables, before.effects_path, before.quality_path):
+        if old is not None and old.is_relative_to(folder) and old.is_file():
+            old.unlink()
+    return found
+
+
 def delete_dataset(ws: Workspace, name: str) -> None:
     """Remove a dataset; a file registered by its path stays where it is, and runs keep their own effects.
 

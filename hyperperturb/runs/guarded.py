@@ -24,7 +24,7 @@ from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress
 
 MEMORY = 2 << 30  # bytes beyond what the helper holds at its start
-SECONDS = 10.0
+SECONDS = 8.0
 _PER_SECOND = 20e6  # bytes of a file that a slow disk gives in a second: large files get more time
 _KEPT = 2  # idle helpers
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
@@ -145,7 +145,7 @@ def guarded(
     about
         The file it reads, for the sentences, and for the time it may take.
     seconds
-        Longest time without a word; None gives 10 seconds and a second for every 20 MB of the file.
+        Longest time without a word; None gives 8 seconds and a second for every 20 MB of the file.
     memory
         Bytes it may take; None for as much as there is.
     progress

@@ -40,6 +40,14 @@ def quality(progress: Progress, path: str, target: str, **choice: Any) -> Any:
     return {"warnings": len(found.warnings)}
 
 
+def mend(progress: Progress, path: str, target: str, code: str, **choice: Any) -> Any:
+    """Write a copy of a screen with an entry of its repair list mended."""
+    from hyperperturb.data.mending import mend_screen
+
+    mend_screen(path, code, target, progress=progress, **choice)
+    return {}
+
+
 def table(progress: Progress, path: str, target: str, mode: str) -> Any:
     """Read a table of effects and save it in the project's own form; gives the control's name."""
     from hyperperturb.data.effects import read_effects
@@ -67,6 +75,7 @@ def cells(progress: Progress, path: str, target: str, most: int) -> Any:
 TASKS: dict[str, Callable[..., Any]] = {
     "inspect": inspect,
     "effects": effects,
+    "mend": mend,
     "quality": quality,
     "table": table,
     "cells": cells,
