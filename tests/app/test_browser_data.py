@@ -164,3 +164,24 @@ def test_a_path_on_the_server_is_judged_shown_and_deleted(driver, server, small_
     assert not (server.home / "data" / "datasets" / "screen").exists()
     assert small_screen.is_file()
     driver.no_traceback()
+
+
+def test_a_button_of_the_repair_list_mends_a_copy(driver, server, small_simulation, tmp_path):
+    adata = small_simulation.adata.copy()
+    label = adata.obs["perturbation"].astype(str).to_numpy(dtype=object)
+    label[::50] = None
+    adata.obs["perturbation"] = label
+    path = tmp_path / "unlabelled.h5ad"
+    adata.write_h5ad(path)
+    before = path.read_bytes()
+    driver.open("data")
+    driver.register(path)
+    driver.page.get_by_text("30 of 1,500 cells have no label").click()
+    driver.settle()
+    driver.page.get_by_role("button", name="Leave out cells without a label").click()
+    driver.see("Mended here: cells without a label left out.", seconds=60)
+    driver.settle()
+    assert driver.page.get_by_text("cells have no label").count() == 0
+    assert path.read_bytes() == before
+    assert list((server.home / "data" / "datasets" / "unlabelled").glob("mended-*.h5ad"))
+    driver.no_traceback()
