@@ -91,9 +91,10 @@ def test_a_helper_that_ends_is_a_sentence(small_screen, monkeypatch):
     assert guarded("inspect", about=small_screen, path=str(small_screen))["n_cells"] == 1500
 
 
-def test_time_is_limited(small_screen):
+def test_time_is_limited(small_screen, tmp_path):
+    choice = {"target": str(tmp_path / "a.json"), "column": "perturbation", "control": "non-targeting"}
     with pytest.raises(HyperPerturbError, match="given up after 0 seconds"):
-        guarded("inspect", about=small_screen, seconds=0.0, path=str(small_screen))
+        guarded("quality", about=small_screen, seconds=0.0, path=str(small_screen), **choice)
 
 
 def test_memory_is_limited(tmp_path):
