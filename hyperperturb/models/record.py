@@ -73,7 +73,7 @@ def write_run(run: RunDirectory, trained: Trained, model: HyperPerturbModel, *, 
         points=t.points,
         curvature=t.curvature,
         head=t.head,
-        cells=None if t.fitted is None else _cell_arrays(t.fitted),
+        cells=None if t.fitted is None else cell_arrays(t.fitted),
     )
     # Keras chooses the format by the suffix, so the temporary name must keep it.
     with atomic_path(run.file("model.keras")) as temporary:
@@ -133,7 +133,7 @@ def _metrics(t: Trained, genes: pd.DataFrame) -> RunMetrics:
     )
 
 
-def _cell_arrays(fitted: FittedHeads) -> CellHeadArrays:
+def cell_arrays(fitted: FittedHeads) -> CellHeadArrays:
     heads = fitted.heads
     # .numpy(): a variable shared by several devices is no number
     temperature = float(heads.temperature.numpy())
