@@ -11,6 +11,7 @@ import time
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,14 @@ class StandIn:
 
     genes = pd.DataFrame({"gene": [*GENES, "JAK2"]})
     response_genes = tuple(GENES)
-    effects = SimpleNamespace(control="non-targeting")
+    asked: ClassVar[list] = []
+    effects = SimpleNamespace(
+        control="non-targeting",
+        control_mean=np.zeros(3),
+        perturbations=("P0", "P1"),
+        mean=np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
+        index=("P0", "P1").index,
+    )
 
     def predict_effects(self, targets):
         if "NOSUCHGENE" in targets:
@@ -69,11 +77,25 @@ class StandIn:
     def align(self, adata):
         return np.zeros((adata.n_obs, len(GENES)))
 
-    def predict_perturbations(self, expression, k=5, goal="explain"):
+    def predict_perturbations(self, expression, k=5, unseen=()):
         n = len(expression)
         return np.tile(np.arange(k), (n, 1)), np.full((n, k), 1 / k), np.full(n, 3.0)
 
-    def interpret_perturbations(self, adata, top):
+    def rank_perturbations(self, expression, goal, *, target=None, up=(), down=(), unseen=()):
+        self.asked.append((None if expression is None else expression.shape, goal, target, up, down, unseen))
+        return pd.DataFrame(
+            {
+                "perturbation": ["P0", "P1"],
+                "targets": ["STAT1", "IRF1"],
+                "sign": ["wrong", "right"],
+                "intervention": ["activation", "knockdown"],
+                "score": [-0.9, 0.2],
+                "probability": [0.8, 0.01],
+                "evidence": [-0.8, np.nan],
+            }
+        )
+
+    def interpret_perturbations(self, adata, top, unseen=()):
         n, k = top.shape
         return pd.DataFrame(
             {
@@ -164,6 +186,51 @@ def test_query_answers_for_every_cell(call, stand_in, small_screen, tmp_path):
     code, _, err = call("query", "any", small_screen, "--goal", "guess")
     assert code == 1
     assert "'guess' is not a goal" in err
+
+
+def test_query_ranks_for_a_state_that_cells_share(call, stand_in, small_screen, tmp_path):
+    StandIn.asked.clear()
+    code, out, _ = call("query", "any", small_screen, "--goal", "revert", "--json")
+    assert code == 0
+    said = json.loads(out)
+    assert (said["n_cells"], said["goal"]) == (1500, "revert")
+    assert said["ranking"][0]["intervention"] == "activation"
+    assert said["ranking"][1]["evidence"] is None
+    assert StandIn.asked[-1][:2] == ((1500, 3), "revert")
+    code, out, _ = call("query", "any", small_screen, "--together", "-k", 1)
+    assert code == 0
+    assert "1,500 cells as one state (explain):" in out
+    assert "P1" not in out
+    csv = tmp_path / "ranking.csv"
+    code, _, _ = call("query", "any", small_screen, "--goal", "target", "--to", "P1", "--csv", csv)
+    assert code == 0
+    assert StandIn.asked[-1][2].tolist() == [0.0, 1.0, 0.0]
+    assert pd.read_csv(csv)["sign"].tolist() == ["wrong", "right"]
+    code, _, _ = call("query", "any", small_screen, "--goal", "target", "--to", small_screen)
+    assert StandIn.asked[-1][2].shape == (1500, 3)
+    code, out, _ = call(
+        *("query", "any", "--goal", "target", "--up", "MYC", "--down", "IRF1", "--unseen", "JAK2_STAT1")
+    )
+    assert code == 0
+    assert StandIn.asked[-1] == (None, "target", None, ["MYC"], ["IRF1"], [("JAK2", "STAT1")])
+    assert "Lists of genes as a state:" in out
+    code, _, err = call("query", "any", small_screen, "--goal", "target", "--to", "P7")
+    assert code == 1
+    assert "'P7' is neither a label of the run's screen nor a file" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--goal", "target"],
+        ["--up", "MYC"],
+        ["--goal", "target", "--to", "P1", "--up", "MYC"],
+        ["--goal", "revert", "--to", "P1"],
+    ],
+)
+def test_query_wants_a_state_for_a_target_and_only_then(call, stand_in, small_screen, words):
+    assert call("query", "any", small_screen, *words)[0] == 2
+    assert call("query", "any", *words)[0] == 2
 
 
 def test_runs_are_listed_with_their_states(call, tmp_path):

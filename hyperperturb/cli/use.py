@@ -195,55 +195,160 @@ def _predict_list(run: str, targets: Path, csv: Path, output_dir: Path | None, a
 def query(
     run: Run,
     cells: Annotated[
-        Path, typer.Argument(metavar="CELLS", help="The cells to ask about: a screen of any format.")
-    ],
-    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many perturbations a cell.")] = 5,
+        Path | None,
+        typer.Argument(
+            metavar="[CELLS]",
+            help="The cells to ask about: a screen of any format. Not needed with --up and --down.",
+            show_default=False,
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", "--k", min=1, help="How many perturbations (of each cell).")] = 5,
     goal: Annotated[
         str,
-        typer.Option(help="explain: which perturbation made this cell; revert: which leads back to control."),
+        typer.Option(
+            help="explain: which perturbation made each cell; revert: which leads these cells back to control; "
+            "target: which leads them to another state."
+        ),
     ] = "explain",
+    together: Annotated[
+        bool,
+        typer.Option("--together", help="Explain the state that the cells share, not each cell by itself."),
+    ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GROUP",
+            help="The wanted state: a label of the run's screen, or a file of cells.",
+            show_default=False,
+        ),
+    ] = None,
+    up: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GENE", help="A gene that should rise; repeat it.", show_default=False),
+    ] = None,
+    down: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GENE", help="A gene that should fall; repeat it.", show_default=False),
+    ] = None,
+    unseen: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Consider a perturbation that the screen lacks too, A or A_B; repeat it.",
+            show_default=False,
+        ),
+    ] = None,
     csv: Csv = None,
     output_dir: OutputDir = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Ask which perturbations explain cells, or would bring them back to control.
+    """Ask which perturbations explain cells, bring them back to control, or lead them to another state.
 
-    One row a cell and rank: cell, rank, perturbation, score (a probability), and the predicted strength.
+    explain gives one row a cell and rank: cell, rank, perturbation, score (a probability), and the predicted strength.
+    revert and target (and explain with --together) compare the state that the cells share with every effect and its
+    opposite, one row a perturbation: sign (wrong where the opposite of what the screen did is needed), score (cosine
+    with the effect), probability, evidence (cosine with the measured effect).
     """
     from hyperperturb.runs.config import existing_screen
 
-    path = existing_screen(cells)
-    if goal not in ("explain", "revert"):
-        raise HyperPerturbError(f"'{goal}' is not a goal.", hint="Choose explain or revert.")
+    lists = bool(up or down)
+    if goal not in ("explain", "revert", "target"):
+        raise HyperPerturbError(f"'{goal}' is not a goal.", hint="Choose explain, revert or target.")
+    if (goal == "target") != bool(to or lists):
+        raise typer.BadParameter("--goal target goes with --to, or with --up and --down; no other goal does.")
+    if to and lists:
+        raise typer.BadParameter("Give either --to or lists with --up and --down.")
+    if cells is None and not lists:
+        raise typer.BadParameter("Name the file of the cells to ask about.")
+    path = existing_screen(cells) if cells is not None else None
     if csv is not None:
         check_table_path(csv)
+    shared = together or goal != "explain"
+    adata = None
     with json_only(as_json), show_progress() as progress:
         inference = _open(run, output_dir)
-        progress(0.1, "Reading the cells")
-        adata = _read_cells(path)
-        table = _answer(inference, adata, k, goal, progress)
+        sets = [_targets(inference, label) for label in unseen or ()]
+        if path is not None and not lists:
+            progress(0.1, "Reading the cells")
+            adata = _read_cells(path)
+        if shared:
+            progress(0.5, "Comparing with the effects")
+            table = inference.rank_perturbations(
+                None if adata is None else inference.align(adata),
+                goal,
+                target=None if to is None else _state(inference, to),
+                up=up or (),
+                down=down or (),
+                unseen=sets,
+            )
+        else:
+            table = _answer(inference, adata, k, sets, progress)
         if csv is not None:
             write_table(table, csv)
+    n = 0 if adata is None else adata.n_obs
+    if shared:
+        _show_ranking(table, n, k, goal, csv, as_json)
+    else:
+        _show_cells(table, n, k, goal, csv, as_json)
+
+
+def _show_ranking(table: Any, n: int, k: int, goal: str, csv: Path | None, as_json: bool) -> None:
+    if as_json:
+        rows = None if csv else table.to_dict("records")
+        print_json({"n_cells": n, "goal": goal, "csv": str(csv) if csv else None, "ranking": rows})
+        return
+    print(f"{n:,} cells as one state ({goal}):" if n else "Lists of genes as a state:")
+    shown = table.head(k)[["perturbation", "sign", "intervention", "score", "probability", "evidence"]]
+    print_table(list(shown.columns), shown.to_numpy().tolist())
+    print(f"{csv}: {len(table):,} rows" if csv else "The whole ranking with --csv OUT or --json")
+
+
+def _show_cells(table: Any, n: int, k: int, goal: str, csv: Path | None, as_json: bool) -> None:
     first = table.loc[table["rank"] == table["rank"].min(), "perturbation"].value_counts()
     if as_json:
         print_json(
             {
-                "n_cells": adata.n_obs,
+                "n_cells": n,
                 "k": k,
                 "goal": goal,
                 "csv": str(csv) if csv else None,
-                "first": {str(label): int(n) for label, n in first.items()},
+                "first": {str(label): int(count) for label, count in first.items()},
                 "answers": None if csv else table.to_dict("records"),
             }
         )
         return
-    print(f"{adata.n_obs:,} cells; ranked first ({goal}):")
-    print_table(["perturbation", "cells"], [[str(label), int(n)] for label, n in first.head(_SHOWN).items()])
+    print(f"{n:,} cells; ranked first ({goal}):")
+    print_table(["perturbation", "cells"], [[str(label), int(c)] for label, c in first.head(_SHOWN).items()])
     print(f"{csv}: {len(table):,} rows" if csv else "Every cell's answer with --csv OUT or --json")
 
 
-def _answer(inference: Any, adata: Any, k: int, goal: str, progress: Any) -> Any:
+def _targets(inference: HyperPerturbInference, label: str) -> tuple[str, ...]:
+    from hyperperturb.data.screen import parse_targets
+
+    known = frozenset(inference.genes["gene"]) | frozenset(inference.response_genes)
+    genes = parse_targets(label, control=inference.effects.control, known_genes=known)
+    if not genes:
+        raise HyperPerturbError(f"'{label}' names no gene to perturb.")
+    return genes
+
+
+def _state(inference: HyperPerturbInference, to: str) -> Any:
+    """The mean state of a label of the run's screen, or the cells of a file."""
+    effects = inference.effects
+    if to == effects.control:
+        return effects.control_mean
+    if to in effects.perturbations:
+        return effects.mean[effects.index(to)]
+    if Path(to).exists():
+        return inference.align(_read_cells(Path(to)))
+    raise HyperPerturbError(
+        f"'{to}' is neither a label of the run's screen nor a file.",
+        hint=f"Labels are such as {', '.join(effects.perturbations[:3])}.",
+    )
+
+
+def _answer(inference: Any, adata: Any, k: int, unseen: list[tuple[str, ...]], progress: Any) -> Any:
     import numpy as np
     import pandas as pd
 
@@ -251,8 +356,8 @@ def _answer(inference: Any, adata: Any, k: int, goal: str, progress: Any) -> Any
     for start in range(0, adata.n_obs, _BLOCK):
         progress(0.2 + 0.8 * start / adata.n_obs, f"{start:,} of {adata.n_obs:,} cells")
         block = adata[start : start + _BLOCK]
-        top, scores, strength = inference.predict_perturbations(inference.align(block), k=k, goal=goal)
-        part = inference.interpret_perturbations(block, top)
+        top, scores, strength = inference.predict_perturbations(inference.align(block), k=k, unseen=unseen)
+        part = inference.interpret_perturbations(block, top, unseen=unseen)
         if "score" not in part:
             part["score"] = np.asarray(scores).ravel()
         if "strength" not in part:
