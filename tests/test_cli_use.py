@@ -48,10 +48,7 @@ class StandIn:
     asked: ClassVar[list] = []
     effects = SimpleNamespace(
         control="non-targeting",
-        control_mean=np.zeros(3),
         perturbations=("P0", "P1"),
-        mean=np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
-        index=("P0", "P1").index,
     )
 
     def predict_effects(self, targets):
@@ -80,6 +77,9 @@ class StandIn:
     def predict_perturbations(self, expression, k=5, unseen=()):
         n = len(expression)
         return np.tile(np.arange(k), (n, 1)), np.full((n, k), 1 / k), np.full(n, 3.0)
+
+    def state_of(self, label):
+        return np.array([0.0, float(label == "P1"), 0.0])
 
     def rank_perturbations(self, expression, goal, *, target=None, up=(), down=(), unseen=()):
         self.asked.append((None if expression is None else expression.shape, goal, target, up, down, unseen))

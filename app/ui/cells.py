@@ -1,4 +1,4 @@
-"""From cells to perturbations: which perturbation explains these cells, which would bring them back."""
+"""From cells to perturbations: which explains these cells, brings them back, or leads them to another state."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ from hyperperturb.runs.incoming import file_suffix
 if TYPE_CHECKING:
     from hyperperturb.models.inference import HyperPerturbInference
 
-GOALS = {"explain": "Which perturbation explains them?", "revert": "Which would bring them back to control?"}
+GOALS = {
+    "explain": "Which perturbation explains them?",
+    "revert": "Which would bring them back to control?",
+    "target": "Which would lead them to another state?",
+    "lists": "Which moves these genes up and those down?",
+}
 MOST_CELLS = 1000
 
 
@@ -41,7 +46,7 @@ class Answer:
     n_of: int
     strength: float
     ranking: pd.DataFrame
-    per_cell: pd.DataFrame
+    per_cell: pd.DataFrame | None
 
 
 def show(now: Current, inference: HyperPerturbInference) -> None:
@@ -51,39 +56,48 @@ def show(now: Current, inference: HyperPerturbInference) -> None:
     left, right = st.columns([1, 1.9], gap="large")
     job = f"cells:{st.session_state.setdefault('cells_id', jobs.new_id())}"
     with left:
-        source = st.radio(
-            "Cells",
-            sources,
-            format_func={"label": "Of this screen, by label", "upload": "From a file"}.get,
-            key="cells_source",
-        )
         goal = st.radio("Question", list(GOALS), format_func=GOALS.get, key="cells_goal")
-        if source == "label":
-            labels = [config.control, *inference.effects.perturbations]
-            label = st.selectbox("Label", [x for x in labels if x], index=1, key="cells_label")
-            if st.button("Rank perturbations", key="cells_ask", type="primary", disabled=label is None):
-                jobs.start(
-                    job,
-                    f"Asking about the cells labelled {plain(label)}",
-                    lambda progress: ask_label(inference, label, goal, progress),
-                )
-                st.rerun()
+        if goal == "lists":
+            _choose_lists(inference, job)
         else:
-            uploaded = st.file_uploader(
-                "Upload cells",
-                type=["h5ad", "h5", "loom", "zip"],
-                key="cells_upload",
-                max_upload_size=500,
-                help=f"Counts or log-normalised values with gene names; the first {count(MOST_CELLS)} cells are used.",
+            source = st.radio(
+                "Cells",
+                sources,
+                format_func={"label": "Of this screen, by label", "upload": "From a file"}.get,
+                key="cells_source",
             )
-            if st.button("Rank perturbations", key="cells_ask", type="primary", disabled=uploaded is None):
-                content, name = uploaded.getvalue(), uploaded.name
-                jobs.start(
-                    job,
-                    f"Asking about the cells of {plain(name)}",
-                    lambda progress: ask_upload(inference, content, name, goal, progress),
+            labels = [x for x in (config.control, *inference.effects.perturbations) if x]
+            to = None
+            if goal == "target":
+                to = st.selectbox("Wanted state: that of the label", labels, index=0, key="cells_to")
+            if source == "label":
+                label = st.selectbox("Label", labels, index=1, key="cells_label")
+                if st.button("Rank perturbations", key="cells_ask", type="primary", disabled=label is None):
+                    jobs.start(
+                        job,
+                        f"Asking about the cells labelled {plain(label)}",
+                        lambda progress: ask_label(inference, label, goal, to, progress),
+                    )
+                    st.rerun()
+            else:
+                uploaded = st.file_uploader(
+                    "Upload cells",
+                    type=["h5ad", "h5", "loom", "zip"],
+                    key="cells_upload",
+                    max_upload_size=500,
+                    help="Counts or log-normalised values with gene names; the first "
+                    f"{count(MOST_CELLS)} cells are used.",
                 )
-                st.rerun()
+                if st.button(
+                    "Rank perturbations", key="cells_ask", type="primary", disabled=uploaded is None
+                ):
+                    content, name = uploaded.getvalue(), uploaded.name
+                    jobs.start(
+                        job,
+                        f"Asking about the cells of {plain(name)}",
+                        lambda progress: ask_upload(inference, content, name, goal, to, progress),
+                    )
+                    st.rerun()
     with right:
         answer = jobs.collect(job)
         if answer is not None:
@@ -95,61 +109,98 @@ def show(now: Current, inference: HyperPerturbInference) -> None:
             _answer(inference, kept)
         else:
             st.markdown(
-                ":gray[Choose cells and ask. Every perturbation of the screen is ranked by how well it fits them, "
-                "with a probability.]"
+                ":gray[Choose cells and ask. Every perturbation of the screen, and its opposite, is ranked by how well "
+                "it fits the state that they share, with a probability.]"
             )
+
+
+def _choose_lists(inference: HyperPerturbInference, job: str) -> None:
+    genes = list(inference.compared_genes)
+    up = st.multiselect("Up", genes, key="cells_up")
+    down = st.multiselect("Down", genes, key="cells_down")
+    if st.button("Rank perturbations", key="cells_ask", type="primary", disabled=not (up or down)):
+        jobs.start(
+            job, "Asking about lists of genes", lambda progress: ask_lists(inference, up, down, progress)
+        )
+        st.rerun()
 
 
 def _answer(inference: HyperPerturbInference, answer: Answer) -> None:
     section(answer.title)
-    policy = (inference.metrics or {}).get("policy") or {}
-    facts(
-        [
-            (
-                "Cells",
-                count(answer.n_cells),
-                f"Of {count(answer.n_of)}; drawn evenly." if answer.n_of > answer.n_cells else None,
-            ),
-            (
-                "Predicted strength",
-                number(answer.strength),
-                "How far these cells are from control, on the model's scale.",
-            ),
-        ]
-    )
-    if policy.get("top1") is not None:
-        st.caption(
-            f"On held-out cells the first answer is right in {number(100 * policy['top1'])} % of cells, one of the "
-            f"first five in {number(100 * policy.get('top5', float('nan')))} %."
+    if answer.n_cells:
+        facts(
+            [
+                (
+                    "Cells",
+                    count(answer.n_cells),
+                    f"Of {count(answer.n_of)}; drawn evenly." if answer.n_of > answer.n_cells else None,
+                ),
+                (
+                    "Predicted strength",
+                    number(answer.strength),
+                    "How far the way in question is, on the model's scale.",
+                ),
+            ]
         )
     ranking = answer.ranking
+    if (ranking["sign"].head(5) == "wrong").any():
+        st.caption(
+            "Wrong-signed: the gene fits, but the screen's intervention goes the other way; the opposite one is named."
+        )
     st.dataframe(
         ranking.head(20),
         hide_index=True,
         column_config={
-            "perturbation": "perturbation",
             "probability": st.column_config.ProgressColumn(
-                "mean probability",
+                "probability",
                 format="%.3g",
                 min_value=0.0,
                 max_value=float(max(ranking["probability"].max(), 1e-9)),
+                help="Calibrated on held-out perturbations; over all perturbations and their opposites it is 1.",
+            ),
+            "score": st.column_config.NumberColumn(
+                "score", format="%.2f", help="Cosine with the effect as the model knows it."
+            ),
+            "evidence": st.column_config.NumberColumn(
+                "measured", format="%.2f", help="Cosine with the effect as it was measured."
             ),
             "first": st.column_config.NumberColumn(
-                "share of cells", format="percent", help="Cells in which this perturbation comes first."
+                "share of cells", format="percent", help="Cells of which, one by one, it is the first answer."
             ),
         },
     )
+    policy = (inference.metrics or {}).get("policy") or {}
+    if answer.goal == "explain" and policy.get("top1") is not None:
+        st.caption(
+            f"One by one, the first answer is right in {number(100 * policy['top1'])} % of held-out cells, one of the "
+            f"first five in {number(100 * policy.get('top5', float('nan')))} %."
+        )
+    _download(answer, "Download the ranking as CSV", answer.ranking, "ranking")
+    if answer.per_cell is not None:
+        _download(answer, "Download every cell as CSV", answer.per_cell, "cells")
+
+
+def _download(answer: Answer, label: str, table: pd.DataFrame, what: str) -> None:
     st.download_button(
-        "Download every cell as CSV",
-        data=lambda: answer.per_cell.to_csv(index=False).encode(),
-        file_name=f"cells-{answer.label}-{answer.goal}.csv",
+        label,
+        data=lambda: table.to_csv(index=False).encode(),
+        file_name=f"{what}-{answer.label}-{answer.goal}.csv",
         mime="text/csv",
         on_click="ignore",
-        key="download_cells",
+        key=f"download_{what}",
     )
 
 
-def ask_label(inference: HyperPerturbInference, label: str, goal: str, progress: Progress) -> Answer:
+def ask_lists(inference: HyperPerturbInference, up: list[str], down: list[str], progress: Progress) -> Answer:
+    """Rank perturbations by how well they move some genes up and others down."""
+    progress(0.5, "asking the model")
+    ranking = _numbered(inference.rank_perturbations(goal="target", up=up, down=down))
+    return Answer("What moves these genes", "genes", "lists", 0, 0, float("nan"), ranking, None)
+
+
+def ask_label(
+    inference: HyperPerturbInference, label: str, goal: str, to: str | None, progress: Progress
+) -> Answer:
     """Rank perturbations for the cells of one label of the run's own screen."""
     from hyperperturb.models.cells import screen_values
 
@@ -168,11 +219,16 @@ def ask_label(inference: HyperPerturbInference, label: str, goal: str, progress:
         expression = screen_values(screen, rows, columns)
         names = np.asarray(screen.cell_names())[rows].astype(str)
     what = f"the cells labelled {plain(label)}"
-    return _ask(inference, expression, names, len(found), _title(goal, what), label, goal, progress)
+    return _ask(inference, expression, names, len(found), _title(goal, what, to), label, goal, to, progress)
 
 
 def ask_upload(
-    inference: HyperPerturbInference, content: bytes, name: str, goal: str, progress: Progress
+    inference: HyperPerturbInference,
+    content: bytes,
+    name: str,
+    goal: str,
+    to: str | None,
+    progress: Progress,
 ) -> Answer:
     """Rank perturbations for the cells of an uploaded file."""
     progress(0.05, "reading the file")
@@ -192,12 +248,20 @@ def ask_upload(
             for inner in (path, taken):
                 sentence = sentence.replace(str(inner), name).replace(inner.name, name)
             raise HyperPerturbError(sentence) from error
-    title = _title(goal, f"the cells of {plain(name)}")
-    return _ask(inference, expression, names, total, title, Path(name).stem, goal, progress)
+    title = _title(goal, f"the cells of {plain(name)}", to)
+    return _ask(inference, expression, names, total, title, Path(name).stem, goal, to, progress)
 
 
-def _title(goal: str, what: str) -> str:
+def _title(goal: str, what: str, to: str | None) -> str:
+    if goal == "target":
+        return f"What leads {what} to {plain(to)}"
     return f"What explains {what}" if goal == "explain" else f"What would bring back {what}"
+
+
+def _numbered(ranking: pd.DataFrame) -> pd.DataFrame:
+    ranking = ranking.drop(columns="targets")
+    ranking.insert(0, "rank", np.arange(1, len(ranking) + 1))
+    return ranking
 
 
 def _draw(rows: np.ndarray) -> np.ndarray:
@@ -215,18 +279,17 @@ def _ask(
     title: str,
     label: str,
     goal: str,
+    to: str | None,
     progress: Progress,
 ) -> Answer:
     progress(0.85, "asking the model")
-    names = list(inference.perturbations)
-    indices, scores, values = inference.predict_perturbations(expression, k=len(names), goal=goal)
-    probability = np.zeros((len(indices), len(names)))
-    np.put_along_axis(probability, indices, scores, axis=1)
-    first = np.bincount(indices[:, 0], minlength=len(names)) / len(indices)
-    ranking = pd.DataFrame({"perturbation": names, "probability": probability.mean(axis=0), "first": first})
-    ranking = ranking.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
-    ranking.insert(0, "rank", np.arange(1, len(ranking) + 1))
-    most = min(5, len(names))
-    per_cell = inference.interpret_perturbations(SimpleNamespace(obs_names=cells), indices[:, :most])
-    per_cell.insert(2, "probability", scores[:, :most].ravel())
+    target = None if to is None else inference.state_of(to)
+    ranking = _numbered(inference.rank_perturbations(expression, goal, target=target))
+    most = min(5, len(inference.perturbations))
+    indices, scores, values = inference.predict_perturbations(expression, k=most, goal=goal, target=target)
+    if goal == "explain":
+        first = np.bincount(indices[:, 0], minlength=len(inference.perturbations)) / len(indices)
+        ranking["first"] = [first[inference.perturbations.index(p)] for p in ranking["perturbation"]]
+    per_cell = inference.interpret_perturbations(SimpleNamespace(obs_names=cells), indices)
+    per_cell.insert(2, "probability", scores.ravel())
     return Answer(title, label, goal, len(indices), total, float(np.mean(values)), ranking, per_cell)

@@ -248,6 +248,17 @@ class CellQuestions:
         )
         return table.reset_index(drop=True)
 
+    @property
+    def compared_genes(self) -> tuple[str, ...]:
+        """The response genes that states of cells are compared by."""
+        return self._cell_heads().genes
+
+    def state_of(self, label: str) -> np.ndarray:
+        """Mean expression of a label of the run's screen, perturbation or control: (R,) log1p(CP10k)."""
+        if label == self.effects.control:
+            return self.effects.control_mean
+        return self.effects.mean[self.effects.index(label)]
+
     def _cell_heads(self) -> CellHeadArrays:
         if self._cells is None:
             raise HyperPerturbError(

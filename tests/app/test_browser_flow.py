@@ -189,6 +189,14 @@ def test_cells_of_a_label_are_explained(driver, demo_run):
     name, rows = download(driver, "Download every cell as CSV")
     assert name.startswith("cells-")
     assert rows
+    driver.page.get_by_text("Which would bring them back to control?").click()
+    driver.press("Rank perturbations")
+    driver.see("What would bring back the cells", seconds=60)
+    name, ranked = download(driver, "Download the ranking as CSV")
+    assert name.startswith("ranking-")
+    assert {"sign", "intervention", "probability"} <= set(ranked[0])
+    driver.page.get_by_text("Which moves these genes up and those down?").click()
+    driver.see("Down")
     driver.no_traceback()
 
 

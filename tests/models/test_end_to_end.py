@@ -348,7 +348,12 @@ def test_a_state_that_cells_share_is_explained_and_reverted_with_its_sign(infere
     back = inference.rank_perturbations(expression, "revert").iloc[0]
     assert (back["perturbation"], back["sign"], back["intervention"]) == (strongest, "wrong", "activation")
     assert back["score"] == pytest.approx(-first["score"])
-    # From control to these cells is what explains them, here with the control known from its mean alone.
+    assert inference.state_of("non-targeting").shape == (len(inference.response_genes),)
+    meant = inference.state_of(strongest) - inference.state_of("non-targeting")
+    np.testing.assert_allclose(
+        meant, inference.effects.effect[inference.perturbations.index(strongest)], atol=1e-5
+    )
+    # From control to these cells is what explains them.
     control = inference.align(trained.sim.adata[trained.sim.adata.obs["perturbation"] == "non-targeting"])
     there = inference.rank_perturbations(control, "target", target=expression).iloc[0]
     assert (there["perturbation"], there["sign"]) == (strongest, "right")
