@@ -194,8 +194,10 @@ def by_cell(screen: Screen, folds: int, wanted: int) -> tuple[dict, np.ndarray, 
         ours = {"HyperPerturb": heads(heads.inputs(screen.cells.values[test]))[0]}
         mean, spread = control_spread(effects, cells.genes)
         standard = (screen.cells.values - mean) / spread
+        roots = candidate_inputs(cells.values, mean, spread)[1](screen.cells.values)
         for name, rival in rivals().items():
-            ours[name] = rival(standard[train], cells.perturbation, standard[test], len(names))
+            seen = roots if "roots" in name else standard
+            ours[name] = rival(seen[train], cells.perturbation, seen[test], len(names))
         for name, value in ours.items():
             scores.setdefault(name, np.full((n, len(names)), np.nan))[test] = value
         head = fit_head(effects, screen.kernels, 0)
@@ -225,7 +227,7 @@ def by_gene(screen: Screen, folds: int) -> tuple[list, dict, list]:
         mean, spread = control_spread(effects, cells.genes)
         candidates = candidate_inputs(cells.values[train], mean, spread)
         P = len(split.train)
-        inputs, rule = choose_discriminants(candidates, cells.values, cells.perturbation, train, tune, P)
+        inputs, _, rule = choose_discriminants(candidates, cells.values, cells.perturbation, train, tune, P)
         held = held_out_effects(effects, screen.kernels, cells.genes, folds=folds, seed=0)
         column = [effects.genes.index(g) for g in cells.genes]
         measured = effects.effect[:, column].astype(np.float64)

@@ -119,8 +119,10 @@ def choose_discriminants(
     train: np.ndarray,
     tune: np.ndarray,
     n: int,
-) -> tuple[CellInputs, Discriminants]:
+) -> tuple[CellInputs, float, Discriminants]:
     """Presentation and covariance under which held-out cells are most likely, each with its best temperature.
+
+    Returns the presentation, the share of the diagonal and the discriminants.
 
     Parameters
     ----------
@@ -138,16 +140,16 @@ def choose_discriminants(
     best = None
     for inputs in candidates:
         fitted, judged = inputs(values[train]), inputs(values[tune])
-        for rule in fit_discriminants(fitted, label[train], n):
+        for share, rule in zip(_DIAGONAL, fit_discriminants(fitted, label[train], n), strict=True):
             _, loss = combine([rule(judged)], label[tune])
             if best is None or loss < best[0]:
-                best = (loss, inputs, rule)
-    return best[1], best[2]
+                best = (loss, inputs, share, rule)
+    return best[1:]
 
 
 def fit_logistic(
     inputs: np.ndarray, label: np.ndarray, start: Discriminants, *, ridge: float
-) -> tuple[np.ndarray, np.ndarray] | None:
+) -> Linear | None:
     """Multinomial logistic regression with a ridge: kernel (H, P) and bias (P,); None where it would take too long.
 
     Parameters
@@ -179,21 +181,33 @@ def fit_logistic(
     return kernel, bias
 
 
-def linear_evidence(
-    rule: Discriminants, inputs: np.ndarray, label: np.ndarray, train: np.ndarray, tune: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Kernels (H, P) and biases (P,) of the discriminants and, where it can be had, of logistic regression.
+Linear = tuple[np.ndarray, np.ndarray]
+"""Kernel (H, P) and bias (P,) of a rule."""
 
-    The ridge is the one under which the ``tune`` cells are most likely.
+
+def choose_logistic(
+    rule: Discriminants, inputs: np.ndarray, label: np.ndarray, train: np.ndarray, tune: np.ndarray
+) -> tuple[float, Linear] | None:
+    """The ridge under which held-out cells are most likely, and the regression; None where it would take too long.
+
+    Parameters
+    ----------
+    rule
+        What the regression starts from.
+    inputs, label
+        (m, H) cells and (m,) perturbation numbers.
+    train, tune
+        Row numbers of the cells to fit on and to judge by.
     """
-    fitted = [
-        found
-        for ridge in _RIDGE
-        if (found := fit_logistic(inputs[train], label[train], rule, ridge=ridge)) is not None
-    ]
-    losses = [combine([inputs[tune] @ kernel + bias], label[tune])[1] for kernel, bias in fitted]
-    best = [fitted[int(np.argmin(losses))]] if fitted else []
-    return [(rule.kernel, rule.bias), *best]
+    best = None
+    for ridge in _RIDGE:
+        fitted = fit_logistic(inputs[train], label[train], rule, ridge=ridge)
+        if fitted is None:
+            return None
+        loss = combine([inputs[tune] @ fitted[0] + fitted[1]], label[tune])[1]
+        if best is None or loss < best[0]:
+            best = (loss, ridge, fitted)
+    return best[1:]
 
 
 def combine(parts: Sequence[np.ndarray], label: np.ndarray) -> tuple[np.ndarray, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -12,12 +12,15 @@ import numpy as np
 from hyperperturb.data.effects import Effects
 from hyperperturb.manifolds import poincare
 from hyperperturb.models.cell_evidence import (
+    Linear,
     accuracy,
     candidate_inputs,
     choose_discriminants,
+    choose_logistic,
     class_means,
     combine,
-    linear_evidence,
+    fit_discriminants,
+    fit_logistic,
     naming_scores,
 )
 from hyperperturb.models.cells import CellInputs, Cells, control_spread
@@ -117,7 +120,7 @@ def fit_cell_heads(
     train, tune, test = _split(label, validation_split, seed)
     control_mean, spread = control_spread(effects, cells.genes)
     candidates = candidate_inputs(cells.values[train], control_mean, spread)
-    inputs, rule = choose_discriminants(candidates, cells.values, label, train, tune, len(targets))
+    inputs, share, rule = choose_discriminants(candidates, cells.values, label, train, tune, len(targets))
     shift = inputs(cells.values).astype(np.float32)
     heads = _make_heads(
         shift.shape[1], label[train], targets, hidden_dim=hidden_dim, curvature=curvature, stdp=stdp
@@ -159,7 +162,10 @@ def fit_cell_heads(
         checkpoint=checkpoint,
     )
     best.restore(heads)
-    _add_evidence(heads, linear_evidence(rule, shift, label, train, tune), shift[tune], label[tune])
+    logistic = choose_logistic(rule, shift, label, train, tune)
+    evidence = [(rule.kernel, rule.bias), *([] if logistic is None else [logistic[1]])]
+    weights = _weigh(heads, evidence, shift[tune], label[tune])
+    _add_evidence(heads, evidence, weights)
     scores = naming_scores(_logits(heads, shift[test]), label[test])
     standard = candidates[0](cells.values)
     centroid = class_means(standard[train], label[train], len(targets))
@@ -179,6 +185,13 @@ def fit_cell_heads(
         held_out,
         seed=seed,
     )
+    # What has been judged is then fitted to all cells, with the choices and weights that held-out cells made.
+    rule = fit_discriminants(shift, label, len(targets), diagonals=[share])[0]
+    evidence = [(rule.kernel, rule.bias)]
+    if logistic is not None:
+        evidence.append(fit_logistic(shift, label, rule, ridge=logistic[0]) or logistic[1])
+    _add_evidence(heads, evidence, weights)
+    directions = replace(directions, rule=rule)
     return FittedHeads(heads, cells.genes, inputs, directions, scores | {"n_test_cells": len(test)})
 
 
@@ -199,12 +212,14 @@ def _make_heads(
     return heads
 
 
-def _add_evidence(
-    heads: CellHeads, evidence: list[tuple[np.ndarray, np.ndarray]], shift: np.ndarray, label: np.ndarray
-) -> None:
-    """Add linear evidence to trained heads; these cells, which taught nothing, set temperature and weights."""
+def _weigh(heads: CellHeads, evidence: list[Linear], shift: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Weights of the distance and of linear evidence, from cells that taught neither."""
     parts = [_logits(heads, shift), *(shift @ kernel + bias for kernel, bias in evidence)]
-    weights, _ = combine(parts, label)
+    return combine(parts, label)[0]
+
+
+def _add_evidence(heads: CellHeads, evidence: list[Linear], weights: np.ndarray) -> None:
+    """Give trained heads their temperature and linear evidence."""
     heads.temperature.assign(1.0 / weights[0])
     for total, each in ((heads.evidence_kernel, 0), (heads.evidence_bias, 1)):
         weighed = sum(w * part[each] for w, part in zip(weights[1:], evidence, strict=True))

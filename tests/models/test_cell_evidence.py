@@ -9,10 +9,10 @@ from scipy.special import log_softmax
 from hyperperturb.models.cell_evidence import (
     candidate_inputs,
     choose_discriminants,
+    choose_logistic,
     combine,
     fit_discriminants,
     fit_logistic,
-    linear_evidence,
     naming_scores,
     shrink_means,
 )
@@ -90,14 +90,19 @@ def test_the_presentation_is_the_one_that_names_held_out_cells_best():
     train, tune = np.arange(0, 3000, 2), np.arange(1, 3000, 2)
     control = values[label == 2]
     candidates = candidate_inputs(values[train], control.mean(axis=0), control.std(axis=0) + 0.05)
-    inputs, rule = choose_discriminants(candidates, values, label, train, tune, 3)
+    inputs, share, rule = choose_discriminants(candidates, values, label, train, tune, 3)
     losses = {}
     for each in candidates:
         fits = fit_discriminants(each(values[train]), label[train], 3)
         losses[each.presentation] = min(combine([f(each(values[tune]))], label[tune])[1] for f in fits)
     assert inputs.presentation == min(losses, key=losses.get)
     shift = inputs(values)
-    assert len(linear_evidence(rule, shift, label, train, tune)) == 2
+    again = fit_discriminants(shift[train], label[train], 3, diagonals=[share])[0]
+    np.testing.assert_allclose(rule.centroid, again.centroid)
+    ridge, (kernel, bias) = choose_logistic(rule, shift, label, train, tune)
+    same = fit_logistic(shift[train], label[train], rule, ridge=ridge)
+    np.testing.assert_array_equal(kernel, same[0])
+    assert combine([shift[tune] @ kernel + bias], label[tune])[1] < np.log(3)
     assert np.abs(candidates[1](values[train]).mean(axis=0)).max() < 1e-4
 
 
