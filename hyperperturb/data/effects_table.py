@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ _KINDS = {
     ".txt": "tsv",
     ".tab": "tsv",
 }
+_COLUMNS = 256
 _STATISTICS = ("effect", "standard_error", "control_mean", "control_variance")
 _MISSING = ("", "NA", "nan", "NaN", "N/A", "null", "NULL", "<NA>", "#N/A")
 
@@ -122,7 +125,7 @@ def read_table(path: Path, mode: Mode | None) -> Effects:
                 "Give a .csv or .tsv (also .gz) or .parquet table, perturbations in rows, genes in columns."
             )
         raise HyperPerturbError(f"'{path}' is not a table of effects.", hint=hint)
-    table = _read_parquet(path) if kind == "parquet" else _read_text(path, kind)
+    table = _Parquet(path) if kind == "parquet" else _read_text(path, kind)
     if table.num_columns < 2:
         only = table.column_names[0] if table.num_columns else ""
         raise HyperPerturbError(
@@ -137,24 +140,44 @@ def read_table(path: Path, mode: Mode | None) -> Effects:
     return _own(path, table, mode) if "statistic" in table.column_names else _foreign(path, table, mode)
 
 
-def _read_parquet(path: Path) -> pa.Table:
-    import pyarrow.parquet as pq
+class _Parquet:
+    """A parquet file with the face of a table, of which a few columns at a time are in memory."""
 
-    try:
-        # one thread: thousands of small columns cost more to hand out than to decode
-        table = pq.ParquetFile(path, memory_map=False).read(use_threads=False)
-    except (OSError, pa.ArrowException) as error:
-        raise HyperPerturbError(
-            f"'{path}' is not a parquet file, or is damaged ({_first_line(error)}).",
-            hint="Copy or write the file again.",
-        ) from error
-    names = [str(name) for name in table.column_names]
-    _refuse_duplicates(path, names)
-    stored = (table.schema.pandas_metadata or {}).get("index_columns", [])
-    index = [name for name in stored if isinstance(name, str) and name in names]
-    if index and names[0] not in index:  # pandas keeps the labels, its index, behind the columns
-        table = table.select([*index, *(name for name in names if name not in index)])
-    return table
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self.path = path
+        with self._refusing():
+            self.file = pq.ParquetFile(path, memory_map=False)
+            schema = self.file.schema_arrow
+        names = [str(name) for name in schema.names]
+        _refuse_duplicates(path, names)
+        stored = (schema.pandas_metadata or {}).get("index_columns", [])
+        index = [name for name in stored if isinstance(name, str) and name in names]
+        # pandas keeps the labels, its index, behind the columns
+        front = index if index and names[0] not in index else []
+        self.column_names = [*front, *(name for name in names if name not in front)]
+        self.num_columns, self.num_rows = len(names), self.file.metadata.num_rows
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            raise HyperPerturbError(
+                f"'{self.path}' is not a parquet file, or is damaged ({_first_line(error)}).",
+                hint="Copy or write the file again.",
+            ) from error
+
+    def select(self, names: list[str]) -> pa.Table:
+        """Some columns."""
+        with self._refusing():
+            # one thread: thousands of small columns cost more to hand out than to decode
+            return self.file.read(columns=names, use_threads=False)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column."""
+        return self.select([name]).column(name)
 
 
 def _read_text(path: Path, kind: str) -> pa.Table:
@@ -227,28 +250,40 @@ def _refuse_duplicates(path: Path, names: list[str]) -> None:
         )
 
 
-def _texts(table: pa.Table, name: str) -> list[str]:
+def _texts(table: _Parquet | pa.Table, name: str) -> list[str]:
     return [text(cell) for cell in table.column(name).to_pylist()]
 
 
-def _counts(path: Path, table: pa.Table, name: str) -> np.ndarray:
+def _counts(path: Path, table: _Parquet | pa.Table, name: str) -> np.ndarray:
     cells = [_number(path, cell, row, name) for row, cell in enumerate(table.column(name).to_pylist())]
     return np.nan_to_num(np.array(cells), posinf=0, neginf=0).astype(np.int64)
 
 
-def _numbers(path: Path, table: pa.Table, names: list[str]) -> np.ndarray:
+def _numbers(path: Path, table: _Parquet | pa.Table, names: list[str]) -> np.ndarray:
     """Take the numbers of some columns, float32, NaN where missing; a cell that is no number is named."""
-    out = np.empty((table.num_rows, len(names)), dtype=np.float32, order="F")
-    for j, name in enumerate(names):
-        column = table.column(name)
-        kind = column.type
-        if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind):
-            out[:, j] = (
-                column.cast(pa.float64()).to_numpy(zero_copy_only=False) if column.null_count else column
-            )
-        else:
-            out[:, j] = [_number(path, cell, row, name) for row, cell in enumerate(column.to_pylist())]
-    return np.ascontiguousarray(out)
+    out = np.empty((table.num_rows, len(names)), dtype=np.float32)
+    for start in range(0, len(names), _COLUMNS):
+        some = names[start : start + _COLUMNS]
+        part = table.select(some)
+        block = np.empty((len(some), table.num_rows), dtype=np.float32)
+        for j, name in enumerate(some):
+            column = part.column(name)
+            kind = column.type
+            if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind):
+                block[j] = (
+                    column.cast(pa.float64()).to_numpy(zero_copy_only=False) if column.null_count else column
+                )
+            else:
+                block[j] = [_number(path, cell, row, name) for row, cell in enumerate(column.to_pylist())]
+        out[:, start : start + len(some)] = block.T
+    return out
+
+
+def _rows_of(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Some rows; without a copy where they follow each other."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+        return values[rows[0] : rows[-1] + 1]
+    return values[rows]
 
 
 def _number(path: Path, cell: Any, row: int, column: str) -> float:
@@ -281,7 +316,7 @@ def _refuse_missing(
         )
 
 
-def _own(path: Path, table: pa.Table, mode: Mode | None) -> Effects:
+def _own(path: Path, table: _Parquet | pa.Table, mode: Mode | None) -> Effects:
     again = "Write the table again with Effects.save, or remove the column 'statistic'."
     missing = [name for name in OWN_COLUMNS if name not in table.column_names]
     if missing:
@@ -304,15 +339,16 @@ def _own(path: Path, table: pa.Table, mode: Mode | None) -> Effects:
     values = _numbers(path, table, genes)
     perturbations = [labels[row] for row in rows["effect"]]
     _refuse_twice(path, perturbations, rows["effect"])
-    effect = values[rows["effect"]]
+    effect = _rows_of(values, rows["effect"])
     _refuse_missing(path, effect, genes, rows["effect"], known=True)
-    error = np.full_like(effect, np.nan)
-    if len(rows["standard_error"]):
+    if not len(rows["standard_error"]):
+        error = np.full_like(effect, np.nan)
+    else:
         if [labels[row] for row in rows["standard_error"]] != perturbations:
             raise HyperPerturbError(
                 f"'{path}' has rows 'standard_error' for other perturbations than 'effect'.", hint=again
             )
-        error = values[rows["standard_error"]]
+        error = _rows_of(values, rows["standard_error"])
     _refuse_missing(path, error, genes, rows["standard_error"], known=False)
     control: dict[str, np.ndarray | None] = {}
     for name in ("control_mean", "control_variance"):
@@ -350,7 +386,7 @@ def _refuse_twice(path: Path, labels: list[str], rows: np.ndarray) -> None:
         )
 
 
-def _foreign(path: Path, table: pa.Table, mode: Mode | None) -> Effects:
+def _foreign(path: Path, table: _Parquet | pa.Table, mode: Mode | None) -> Effects:
     first = table.column_names[0]
     labels = _texts(table, first)
     others = table.column_names[1:]
