@@ -30,6 +30,7 @@ _COMPONENTS = 10
 _PCA_RIDGE = 0.1
 _ROWS, _SORT_ALL = 1024, 2048
 _PROJECTIONS = 64
+_WIDE_UP_TO = 20_000_000
 _NETWORK_ONLY = KernelParameters(mean=0.0, diffusion=1.0, hyperbolic=0.0, own=0.0, noise=0.0, factor=1.0)
 
 
@@ -88,9 +89,9 @@ def ridge_pca(training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray
     the place of expression where the control mean is not known. A combination has the sum of its genes' embeddings. A
     gene that is not measured has no embedding: it teaches nothing and is predicted as the mean.
     """
-    Y = training.effect.astype(np.float64).T
-    mean = Y.mean(axis=1)
-    level = 0.0 if training.control_mean is None else training.control_mean.astype(np.float64)[:, None]
+    Y = _working(training.effect).T
+    mean = Y.mean(axis=1, dtype=np.float64)
+    level = 0.0 if training.control_mean is None else training.control_mean.astype(Y.dtype)[:, None]
     expression = Y + level
     G = _components(expression - expression.mean(axis=0))
     row = {gene: i for i, gene in enumerate(training.genes)}
@@ -108,7 +109,7 @@ def ridge_pca(training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray
         return training_mean(training, targets)
     P = embedding([t for t, there in zip(training.targets, known, strict=True) if there])
     penalty = _PCA_RIDGE * np.eye(G.shape[1])
-    left = np.linalg.solve(G.T @ G + penalty, G.T @ (Y[:, known] - mean[:, None]))
+    left = np.linalg.solve(G.T @ G + penalty, G.T @ Y[:, known] - (G.T @ mean)[:, None])
     W = np.linalg.solve(P.T @ P + penalty, P.T @ left.T).T
     return mean + embedding(targets) @ (G @ W).T
 
@@ -162,10 +163,10 @@ def effect_neighbours(training: Effects, targets: Sequence[Sequence[str]]) -> np
     wanted = [gene for gene in dict.fromkeys(g for t in targets for g in t) if gene not in single]
     found = [gene for gene in wanted if gene in column]
     if len(placed) > 2 and found:
-        place = training.effect.astype(np.float64)
+        place = _working(training.effect)
         for i, target in enumerate(training.targets):
             place[i, [column[gene] for gene in target if gene in column]] = 0.0
-        place -= place.mean(axis=0)
+        place -= place.mean(axis=0, dtype=np.float64)
         place /= np.maximum(np.linalg.norm(place, axis=0), np.finfo(float).tiny)
         mine = place[:, [column[gene] for gene in placed]]
         asked = place[:, [column[gene] for gene in found]]
@@ -246,19 +247,25 @@ def _membership(targets: Sequence[Sequence[str]], genes: Sequence[str]) -> spars
     return sparse.csr_array((shares, (rows, columns)), shape=(len(targets), len(genes)))
 
 
+def _working(effect: np.ndarray) -> np.ndarray:
+    """A copy to work on, in float64 unless that would take up much memory."""
+    return effect.astype(np.float64 if effect.size <= _WIDE_UP_TO else np.float32)
+
+
 def _single_effects(training: Effects) -> dict[str, np.ndarray]:
-    """Gene → mean measured effect of the perturbations of this gene alone, (R,) float64."""
+    """Gene → mean measured effect of the perturbations of this gene alone, (R,)."""
     rows: dict[str, list[int]] = {}
     for i, target in enumerate(training.targets):
         if len(target) == 1:
             rows.setdefault(target[0], []).append(i)
-    return {gene: training.effect[i].mean(axis=0, dtype=np.float64) for gene, i in rows.items()}
+    kind = np.float64 if training.effect.size <= _WIDE_UP_TO else np.float32
+    return {gene: training.effect[i].mean(axis=0, dtype=np.float64).astype(kind) for gene, i in rows.items()}
 
 
 def _unseen_effect(training: Effects, single: dict[str, np.ndarray]) -> np.ndarray:
     """What a gene that was never perturbed alone is taken to do, (R,)."""
     if single:
-        return np.mean(list(single.values()), axis=0)
+        return sum(effect.astype(np.float64) for effect in single.values()) / len(single)
     return training.effect.mean(axis=0, dtype=np.float64)
 
 

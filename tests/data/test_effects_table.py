@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hyperperturb.data import effects_table
 from hyperperturb.data.effects import Effects, compute_effects, read_effects
 from hyperperturb.errors import HyperPerturbError
 
@@ -226,3 +227,13 @@ def test_own_tables_that_were_changed(effects, tmp_path, change, sentence):
     change(frame).to_csv(tmp_path / "b.csv", index=False)
     with pytest.raises(HyperPerturbError, match=sentence):
         read_effects(tmp_path / "b.csv")
+
+
+def test_a_few_columns_at_a_time(effects, tmp_path, monkeypatch):
+    path = effects.save(tmp_path / "effects.parquet")
+    whole = read_effects(path)
+    monkeypatch.setattr(effects_table, "_COLUMNS", 2)
+    for again in (read_effects(path), read_effects(effects.save(tmp_path / "effects.csv"))):
+        assert np.array_equal(again.effect, whole.effect, equal_nan=True)
+        assert np.array_equal(again.standard_error, whole.standard_error, equal_nan=True)
+        assert np.array_equal(again.control_mean, whole.control_mean)
