@@ -34,16 +34,16 @@ class Replicates:
     ----------
     whole
         Effects over all cells.
-    first, second
-        Effects of the perturbations with at least ten cells in each half, each against the controls of its half.
     halves
-        What was halved, in words: ``cells at random``, ``guides (guide)``, ``batches (batch)``.
+        Effects of the perturbations with at least ten cells in each half, each against the controls of its half; None
+        where nothing was halved.
+    words
+        What was halved: ``cells at random``, ``guides (guide)``, ``batches (batch)``; empty where nothing was.
     """
 
     whole: Effects
-    first: Effects
-    second: Effects
-    halves: str
+    halves: tuple[Effects, Effects] | None
+    words: str
 
 
 def compute_replicates(
@@ -69,7 +69,8 @@ def compute_replicates(
         ``cells`` halves the cells of every label at random. An ``obs`` column halves what it names: guides, of which
         each belongs to one label, are shared out within their label, batches over the whole screen; the larger ones
         first, each to the half with fewer cells so far, in random order where they are alike. ``auto`` takes guides
-        where the screen names them and four fifths of the perturbations have two or more with enough cells, else cells.
+        where the screen names them and four fifths of the perturbations have two or more with enough cells, else cells,
+        and nothing where those are too few. ``none`` halves nothing.
     within
         An ``obs`` column and the value that cells must have there: one batch, one condition.
     seed
@@ -94,8 +95,11 @@ def compute_replicates(
         assigned = assign_cells(screen, column, control)
         if within is not None:
             assigned = _only(assigned, _chosen(screen, *within), f"'{within[1]}' in column '{within[0]}'")
-        rng = np.random.default_rng(seed)
-        half, words = _halves(screen, assigned, column, by, rng)
+        if by == "none":
+            sums = label_sums(screen, assigned.codes, len(assigned.n_cells), progress=progress)
+            whole = effects_of_sums(sums, assigned, screen.genes, control=control, mode=mode)
+            return Replicates(whole, None, "")
+        half, words = _halves(screen, assigned, column, by, np.random.default_rng(seed))
         codes = np.where(assigned.codes >= 0, 2 * assigned.codes + half, -1).astype(np.int32)
         n = np.bincount(codes[codes >= 0], minlength=2 * len(assigned.n_cells))
         sums = label_sums(screen, codes, len(n), progress=progress)
@@ -103,18 +107,19 @@ def compute_replicates(
         whole = effects_of_sums(sums.sum(axis=1), assigned, screen.genes, control=control, mode=mode)
         enough = n.min(axis=1) >= MIN_CELLS
         if not enough[0] or not enough[1:].any():
-            which = "The controls have" if not enough[0] else "No perturbation has"
+            if by == "auto":
+                return Replicates(whole, None, "")
             raise HyperPerturbError(
-                f"{which} {'fewer than ' if not enough[0] else ''}{MIN_CELLS} cells in each half of {screen.name} "
-                f"({words}).",
-                hint="Halve the cells at random instead of a column." if by else "It has too few cells.",
+                f"{'No perturbation has' if enough[0] else 'The controls do not have'} {MIN_CELLS} cells in each half "
+                f"of {screen.name} ({words}).",
+                hint="Halve something else, or nothing.",
             )
         enough[0] = True
         parts = []
         for side in (0, 1):
             part = replace(_subset(assigned, enough[1:]), n_cells=n[enough, side].astype(np.int64))
             parts.append(effects_of_sums(sums[enough, side], part, screen.genes, control=control, mode=mode))
-    return Replicates(whole, *parts, words)
+    return Replicates(whole, (parts[0], parts[1]), words)
 
 
 def _chosen(screen: Screen, column: str, value: str) -> np.ndarray:

@@ -146,7 +146,7 @@ class RunMetrics(HeldOut):
 
 
 def held_out(
-    scores: CrossValidation, *, strength: Mapping[str, float], halves: str | None = None, seed: int = 0
+    scores: CrossValidation, *, strength: Mapping[str, float], halves: str = "", seed: int = 0
 ) -> HeldOut:
     """Sum a cross-validation up.
 

@@ -134,7 +134,7 @@ def judge(
         universe = build_universe(
             material.networks, targets=targets, response_genes=effects.genes, max_genes=settings.max_genes
         )
-    halves = None if material.replicates is None else (material.replicates.first, material.replicates.second)
+    halves = None if material.replicates is None else material.replicates.halves
     parts = []
     for number, seed in enumerate(question.seeds):
         share = scaled(progress, number / len(question.seeds), (number + 1) / len(question.seeds))
@@ -162,7 +162,7 @@ def judge(
         )
     scores = averaged_over_seeds(parts)
     strength = dict(zip(effects.perturbations, energy_distance(effects).tolist(), strict=True))
-    words = None if material.replicates is None else material.replicates.halves
+    words = "" if material.replicates is None else material.replicates.words
     return scores, held_out(scores, strength=strength, halves=words)
 
 
@@ -221,7 +221,7 @@ def gather(
     control
         The control label.
     halves
-        As ``by`` of :func:`hyperperturb.data.replicates.compute_replicates`, or ``none`` for no ceiling.
+        As ``by`` of :func:`hyperperturb.data.replicates.compute_replicates`; ``none`` leaves no ceiling.
     within
         An ``obs`` column and the value that cells must have there; only without ``effects``.
     mode, seed, progress
@@ -240,14 +240,14 @@ def gather(
             layer=cells.layer,
             tables=cells.tables,
             mode=mode,
-            by="cells" if halves == "none" else halves,
+            by=halves,
             within=within,
             seed=seed,
             progress=progress,
         )
         effects = replicates.whole if effects is None else effects
     sample = sample_cells(cells, effects, control=control, within=within, seed=seed)
-    return Material(effects, None if halves == "none" else replicates, sample)
+    return Material(effects, replicates, sample)
 
 
 def sample_cells(

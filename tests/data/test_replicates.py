@@ -39,7 +39,7 @@ def test_the_whole_is_what_effects_are(adata):
     assert got.whole.effect == pytest.approx(plain.effect, abs=1e-6)
     assert got.whole.standard_error == pytest.approx(plain.standard_error, abs=1e-6)
     assert got.whole.n_cells.tolist() == plain.n_cells.tolist()
-    assert got.halves == "cells at random"
+    assert got.words == "cells at random"
 
 
 @pytest.mark.parametrize(
@@ -53,23 +53,24 @@ def test_the_whole_is_what_effects_are(adata):
 )
 def test_halves_are_disjoint_and_whole_together(adata, by, words):
     got = compute_replicates(adata, **LABELS, by=by)
-    assert got.halves == words
-    assert got.first.n_cells + got.second.n_cells == pytest.approx(got.whole.n_cells)
+    assert got.words == words
+    assert got.halves[0].n_cells + got.halves[1].n_cells == pytest.approx(got.whole.n_cells)
     together = (
-        got.first.mean * got.first.n_cells[:, None] + got.second.mean * got.second.n_cells[:, None]
+        got.halves[0].mean * got.halves[0].n_cells[:, None]
+        + got.halves[1].mean * got.halves[1].n_cells[:, None]
     ) / got.whole.n_cells[:, None]
     assert together == pytest.approx(got.whole.mean, abs=1e-5)
-    assert not np.allclose(got.first.effect, got.second.effect)
+    assert not np.allclose(got.halves[0].effect, got.halves[1].effect)
 
 
 def test_guides_stay_whole(adata):
     """Guides of 30, 20 and 10 cells make halves of 30 each: the effect of one half is that of the first guide."""
     got = compute_replicates(adata, **LABELS, by="guide")
     alone = adata[[g.endswith("_g1") for g in adata.obs["guide"]]].copy()
-    assert set(got.first.n_cells.tolist()) == {30}
+    assert set(got.halves[0].n_cells.tolist()) == {30}
     one = compute_effects(alone, **LABELS).mean
     for row in range(2):
-        assert min(np.abs(half.mean[row] - one[row]).max() for half in (got.first, got.second)) < 1e-5
+        assert min(np.abs(half.mean[row] - one[row]).max() for half in got.halves) < 1e-5
 
 
 def test_within_a_condition(adata):
@@ -85,20 +86,29 @@ def test_perturbations_that_fall_on_one_side_are_left_out(adata):
     few = adata[[not (g.startswith("B") and not g.endswith("g1")) for g in adata.obs["guide"]]].copy()
     got = compute_replicates(few, **LABELS, by="guide")
     assert got.whole.perturbations == ("A", "B")
-    assert got.first.perturbations == got.second.perturbations == ("A",)
+    assert got.halves[0].perturbations == got.halves[1].perturbations == ("A",)
 
 
 def test_controls_under_one_name_are_halved_by_cell(adata):
     one = adata.copy()
     one.obs["guide"] = [g if not g.startswith("non") else "NT" for g in one.obs["guide"]]
     got = compute_replicates(one, **LABELS, by="guide")
-    assert (got.first.n_control_cells, got.second.n_control_cells) == (30, 30)
+    assert (got.halves[0].n_control_cells, got.halves[1].n_control_cells) == (30, 30)
 
 
 def test_too_few_cells_are_refused(adata):
     small = adata[::6].copy()
-    with pytest.raises(HyperPerturbError, match="fewer than 10 cells in each half"):
-        compute_replicates(small, **LABELS, by="cells")
+    with pytest.raises(HyperPerturbError, match="do not have 10 cells in each half"):
+        compute_replicates(small, **LABELS, by="batch")
+    got = compute_replicates(small, **LABELS)
+    assert got.halves is None, "unasked, there is just no ceiling"
+    assert got.whole.effect == pytest.approx(compute_effects(small, **LABELS).effect, abs=1e-6)
+
+
+def test_nothing_is_halved_where_nothing_is_wanted(adata):
+    got = compute_replicates(adata, **LABELS, by="none")
+    assert (got.halves, got.words) == (None, "")
+    assert got.whole.effect == pytest.approx(compute_effects(adata, **LABELS).effect, abs=1e-6)
 
 
 def test_shares_are_even():
