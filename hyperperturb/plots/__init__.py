@@ -19,6 +19,7 @@ _WHERE = {
     "batch_shares": "quality",
     "energy_distances": "quality",
     "guide_agreements": "quality",
+    "errors_of_perturbations": "evaluation",
     "hub_radius": "evaluation",
     "loss_curves": "training",
     "component_curves": "training",
