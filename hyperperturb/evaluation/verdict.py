@@ -19,7 +19,7 @@ LABELS = {
     "random_embedding": "Genes dealt out at random",
     "rewired_network": "Rewired network",
     "flat_twin": "Flat twin",
-    "ceiling": "Replicate of the experiment (ceiling)",
+    "ceiling": "Ceiling (the screen repeated)",
 }
 """Name of a predictor → what people call it."""
 

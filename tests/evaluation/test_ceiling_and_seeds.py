@@ -154,7 +154,7 @@ def test_the_report_says_all_of_it_and_survives_json(world):
     assert "averaged over 3 seeds" in text
     assert "cells at random" in text
     assert "combinations of 2 genes, 1 of them seen" in text
-    assert "| Replicate of the experiment (ceiling) |" in text
+    assert "| Ceiling (the screen repeated) |" in text
 
 
 def test_a_twin_that_is_level_claims_nothing(world):
