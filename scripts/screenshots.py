@@ -149,6 +149,10 @@ def run(folder: Path, home: Path) -> None:
         camera.show(f"disk?run={name}", "disk", sign="Choose a gene")
         camera.show(f"disk?run={name}&gene={hub}", "disk-gene", sign="Predicted effect")
         camera.show(f"predict?run={name}&genes={hub}", "predict", sign="Predicted against measured")
+        camera.light.goto(f"{url}/evaluate?run={name}")
+        camera.light.get_by_role("button", name="Evaluate thoroughly").wait_for()
+        camera.press("Evaluate thoroughly", "Halved for the ceiling", seconds=900)
+        camera.show(f"evaluate?run={name}", "evaluate", sign="Halved for the ceiling")
         for page in camera.pages.values():
             page.goto(f"{url}/predict?run={name}&view=cells")
             page.get_by_role("button", name="Rank perturbations").click()

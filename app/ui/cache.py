@@ -11,9 +11,12 @@ import streamlit as st
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hyperperturb.data.effects import Effects
     from hyperperturb.data.network import Coverage, Network
     from hyperperturb.data.quality_report import Quality
+    from hyperperturb.evaluation.report import RunMetrics
     from hyperperturb.models.inference import HyperPerturbInference
     from hyperperturb.runs.datasets import Dataset
     from hyperperturb.runs.directory import RunDirectory
@@ -74,6 +77,34 @@ def _run_facts(_run: RunDirectory, key: tuple) -> RunFacts:
             seconds = (status.updated - status.started).total_seconds()
     config = _run.config
     return RunFacts(_run.name, config.title or _run.name, config.dataset, verdict, ahead, seconds)
+
+
+def metrics(run: RunDirectory) -> RunMetrics | None:
+    """The held-out scores of a run; None where it has none that this version can read."""
+    return _metrics(run, stamp(run.path / "metrics.json"))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _metrics(_run: RunDirectory, key: tuple) -> RunMetrics | None:
+    from pydantic import ValidationError
+
+    from hyperperturb.evaluation.report import RunMetrics
+
+    try:
+        found = RunMetrics.model_validate(_run.metrics())
+    except ValidationError:
+        return None
+    return found if found.methods else None
+
+
+def left_out(run: RunDirectory, label: str) -> pd.DataFrame:
+    """The effects of a training perturbation, predicted as if it had not been measured."""
+    return _left_out(run, label, stamp(run.path / "arrays.npz", run.path / "effects.parquet"))
+
+
+@st.cache_data(max_entries=64, show_spinner="Predicting it from the others")
+def _left_out(_run: RunDirectory, label: str, key: tuple) -> pd.DataFrame:
+    return inference(_run).left_out(label)
 
 
 def inference(run: RunDirectory) -> HyperPerturbInference:

@@ -28,6 +28,7 @@ ROUTES: dict[str, Route] = {
     "train": Route("train.py", "Train", "train", "", ("dataset", "run")),
     "disk": Route("disk.py", "Poincaré disk", "disk", "Explore", ("run", "gene")),
     "predict": Route("predict.py", "Predict", "predict", "Ask", ("run", "genes", "view")),
+    "evaluate": Route("evaluate.py", "Evaluate", "evaluate", "Ask", ("run", "perturbation")),
 }
 
 

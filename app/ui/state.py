@@ -19,7 +19,7 @@ from hyperperturb.runs.datasets import Dataset
 from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.workspace import Workspace
 
-NAMES = ("dataset", "run", "gene", "genes", "view")
+NAMES = ("dataset", "run", "gene", "genes", "view", "perturbation")
 _PREFIX = "chosen_"
 
 
@@ -51,8 +51,11 @@ def select(
     gene: str | None = None,
     genes: Sequence[str] | None = None,
     view: str | None = None,
+    perturbation: str | None = None,
 ) -> None:
-    """Choose a dataset, a run, a gene of the disk, or the genes of the question; an empty one takes the choice back.
+    """Choose a dataset, a run, a gene of the disk, the genes of the question, or a perturbation to judge.
+
+    An empty one takes the choice back.
 
     A new dataset takes the run back unless one is given with it. `gene` also becomes the question of Predict.
     """
@@ -60,7 +63,7 @@ def select(
         run = ""
     if gene is not None and genes is None and gene:
         _write("genes", gene)
-    values = {"dataset": dataset, "run": run, "gene": gene, "view": view}
+    values = {"dataset": dataset, "run": run, "gene": gene, "view": view, "perturbation": perturbation}
     values["genes"] = None if genes is None else ",".join(genes)
     for name, value in values.items():
         if value is not None:
@@ -88,6 +91,11 @@ def chosen_genes() -> list[str]:
 def chosen_view() -> str:
     """The view of the Predict page: ``"genes"`` or ``"cells"``."""
     return "cells" if _get("view") == "cells" else "genes"
+
+
+def chosen_perturbation() -> str:
+    """The perturbation that is judged on the Evaluate page, or an empty string."""
+    return _get("perturbation")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,13 @@ GLOSSARY = {
     "network": "A weighted graph of genes: which genes work together. It carries what is known beyond this screen.",
     "support": "How much the data and the network say about a gene. Without support there is no prediction.",
     "baseline": "What a trivial predictor reaches, such as the mean effect of the other perturbations.",
+    "ceiling": "What a replicate of the experiment would reach: how well one half of the cells predicts the other.",
+    "scaled score": "0 is the mean of the training perturbations, 1 the ceiling; empty where the ceiling is not "
+    "clearly above that mean.",
+    "twin": "The same model in flat space, with the same dimensions, steps and settings. A claim that curvature helps "
+    "is made only where the paired interval excludes zero.",
+    "left out": "Predicted without any perturbation that shares a gene with it; the few kernel parameters are those of "
+    "the run. The bars are 90 % intervals, of prediction and measurement together.",
     "run": "One training, with all that is needed to use it, judge it and repeat it.",
     "energy distance": "How far the cells of a perturbation are from the control cells, on 50 principal components: "
     "twice the mean distance between them minus the mean distances within each (not squared).",

@@ -277,7 +277,7 @@ def write_report(
     from hyperperturb.cli.inputs import write_table
     from hyperperturb.evaluation.report import held_out_lines, method_frame
     from hyperperturb.files import atomic_path, write_json
-    from hyperperturb.plots.evaluation import report_figures
+    from hyperperturb.plots.document import report_figures
 
     write_json(folder / "metrics.json", found)
     write_table(method_frame(found), folder / "methods.csv")

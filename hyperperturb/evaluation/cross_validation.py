@@ -96,7 +96,7 @@ class CrossValidation:
             for metric, *values in found:
                 raised = [metric.whole(v) if name == CEILING else v for v in values]
                 for key, value in zip(("", "_low", "_high"), raised, strict=True):
-                    row[f"{metric.name}{key}"] = _plain(value)
+                    row[f"{metric.name}{key}"] = plain(value)
             out.append(row)
         if names[-1] == CEILING:
             self._scale(out)
@@ -116,7 +116,7 @@ class CrossValidation:
         for row in rows:
             value = top if row["name"] == CEILING else score[row["name"]]
             scaled = zip(METRICS, (value - mean) / gap, strict=True)
-            row.update({f"{name}_scaled": _plain(v) for name, v in scaled})
+            row.update({f"{name}_scaled": plain(v) for name, v in scaled})
 
     def verdict(self, *, seed: int = 0) -> Verdict:
         """Whether the model is ahead of the best simple baseline, judged on the pooled squared error."""
@@ -218,7 +218,8 @@ def _ratios(table: pd.DataFrame) -> np.ndarray:
     return np.divide(over, under, out=np.full(len(over), np.nan), where=under > 0)
 
 
-def _plain(value: float) -> float | None:
+def plain(value: float) -> float | None:
+    """A number as JSON knows it: None for one that is not finite."""
     return float(value) if np.isfinite(value) else None
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.stats import t as student
 
 from hyperperturb.evaluation.calibration import Calibration
-from hyperperturb.evaluation.cross_validation import CrossValidation
+from hyperperturb.evaluation.cross_validation import CrossValidation, plain
 from hyperperturb.evaluation.metrics import METRICS
 from hyperperturb.evaluation.verdict import CEILING, LABELS, MODEL, VARIANTS
 
@@ -20,6 +20,9 @@ _LOST = {
     "rewired_network": "the networks' wiring, beyond how many neighbours each gene has",
     "flat_twin": "hyperbolic instead of flat space",
 }
+
+
+_OF_ERRORS = ("predicted_error", "actual_error", "covered")
 
 
 class Scores(BaseModel):
@@ -98,7 +101,9 @@ class HeldOut(BaseModel):
     calibration
         See :class:`~hyperperturb.evaluation.calibration.Calibration`; None where the model gives no standard errors.
     per_perturbation
-        ``perturbation``, ``error``, ``baseline_error``, ``strength``, ``n_targets``, ``n_seen``.
+        ``perturbation``, every metric, ``baseline_error``, ``strength``, ``n_targets``, ``n_seen``, and of the model's
+        standard errors ``predicted_error``, ``actual_error`` (root mean square over response genes) and ``covered``
+        (share of the measured effects inside the 90 % interval). None where not defined.
     """
 
     verdict: str
@@ -195,7 +200,7 @@ def held_out(
         per_perturbation=[
             {
                 "perturbation": label,
-                "error": float(mine["error"][label]),
+                **{name: plain(mine[name][label]) for name in (*METRICS, *_OF_ERRORS)},
                 "baseline_error": float(theirs["error"][label]),
                 "strength": strength[label],
                 "n_targets": int(mine["n_targets"][label]),

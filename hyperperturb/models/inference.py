@@ -20,6 +20,7 @@ from hyperperturb.manifolds import poincare
 from hyperperturb.models.cell_questions import CellQuestions
 from hyperperturb.models.export import load_arrays
 from hyperperturb.models.interactions import Interaction, split_effect
+from hyperperturb.models.left_out import left_out_effects
 from hyperperturb.runs.directory import RunDirectory
 
 Level = Literal["measured", "supported", "weak", "none"]
@@ -295,6 +296,10 @@ class HyperPerturbInference(CellQuestions):
                 self.response_genes, genes, mean[0], *(p[0] for p in parts), found=found
             )
         return EffectPrediction(genes, table, support, strength, interaction)
+
+    def left_out(self, label: str) -> pd.DataFrame:
+        """Predict a training perturbation as if it had not been measured; see :func:`left_out_effects`."""
+        return left_out_effects(self._head, self.effects, label)
 
     def _refuse_unknown(self, genes: Sequence[str]) -> Refusal:
         return Refusal(

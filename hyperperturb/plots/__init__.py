@@ -19,24 +19,41 @@ _WHERE = {
     "batch_shares": "quality",
     "energy_distances": "quality",
     "guide_agreements": "quality",
-    "errors_of_perturbations": "evaluation",
+    "coverage_shares": "held_out",
+    "error_calibration": "held_out",
     "hub_radius": "evaluation",
+    "left_out_scatter": "held_out",
     "loss_curves": "training",
     "component_curves": "training",
     "method_scores": "evaluation",
+    "paired_leads": "evaluation",
+    "perturbation_errors": "held_out",
     "predicted_vs_measured": "effects",
     "ranked_bars": "effects",
     "static_disk": "disk",
     "style": "theme",
     "volcano": "effects",
 }
-_MODULES = ("disk", "effects", "encode", "evaluation", "quality", "screen", "theme", "training")
-
-__all__ = [
+_MODULES = (
     "disk",
+    "document",
     "effects",
     "encode",
     "evaluation",
+    "held_out",
+    "quality",
+    "screen",
+    "theme",
+    "training",
+)
+
+__all__ = [
+    "disk",
+    "document",
+    "effects",
+    "encode",
+    "evaluation",
+    "held_out",
     "quality",
     "screen",
     "theme",

@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from hyperperturb.evaluation.verdict import CEILING, VARIANTS
 from hyperperturb.plots import theme
 from hyperperturb.plots.labels import spaced_labels
 
@@ -24,6 +25,23 @@ PANELS = {
     "energy_distance": ("energy distance<br>of cells", "lower is better", None),
 }
 """Metrics that are drawn: axis title, direction, and what no skill at all gets."""
+
+
+_SYMBOLS = {
+    "model": "circle",
+    "baseline": "circle-open",
+    "variant": "square-open",
+    "ceiling": "diamond-open",
+}
+_LEADS = {
+    "ahead": ("HyperPerturb is better", "circle", theme.LEAD),
+    "unclear": ("not told apart", "circle-open", theme.OTHER),
+    "behind": ("HyperPerturb is worse", "x", theme.INK),
+}
+
+
+def _kind(name: str) -> str:
+    return "ceiling" if name == CEILING else "variant" if name in VARIANTS else "baseline"
 
 
 def _table(metrics: pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> pd.DataFrame:
@@ -56,8 +74,8 @@ def method_scores(
     Returns
     -------
     plotly.graph_objects.Figure
-        One panel a metric, one line a method, ordered by the first metric, the best on top; a dotted line marks
-        what no skill gets.
+        One panel a metric, one line a method, ordered by the first metric, the best on top; squares are the model with
+        one thing taken away, a diamond the ceiling. A dotted line marks what no skill gets.
     """
     table = _table(metrics)
     if table.empty or "name" not in table.columns:
@@ -79,6 +97,7 @@ def method_scores(
     ]
     labels = table["label"].fillna(table["name"]) if "label" in table.columns else table["name"]
     place = np.arange(len(table))
+    kinds = np.where(table["_judged"], "model", [_kind(name) for name in table["name"]])
     figure = make_subplots(rows=1, cols=len(panels), shared_yaxes=True, horizontal_spacing=0.05)
     for at, name in enumerate(panels, start=1):
         values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
@@ -88,8 +107,8 @@ def method_scores(
             else np.full(len(table), np.nan)
             for side in ("low", "high")
         )
-        for mine in (False, True):
-            those = (table["_judged"].to_numpy() == mine) & np.isfinite(values)
+        for mine, kind in ((False, "baseline"), (False, "variant"), (False, "ceiling"), (True, "model")):
+            those = (kinds == kind) & np.isfinite(values)
             if not those.any():
                 continue
             colour = theme.LEAD if mine else theme.OTHER
@@ -99,7 +118,7 @@ def method_scores(
                     y=place[those],
                     mode="markers",
                     marker={
-                        "symbol": "circle" if mine else "circle-open",
+                        "symbol": _SYMBOLS[kind],
                         "size": 11 if mine else 9,
                         "color": colour,
                         "line": {"width": 2, "color": colour},
@@ -159,77 +178,88 @@ def method_scores(
     return figure
 
 
-def errors_of_perturbations(metrics: Mapping[str, Any], *, height: int = 460) -> go.Figure:
-    """The error of each held-out perturbation under the model against that under the best baseline.
+def paired_leads(
+    leads: pd.DataFrame | Sequence[Mapping[str, Any]] | None,
+    *,
+    metric: str = "error",
+    height: int | None = None,
+) -> go.Figure:
+    """By how much the model is better than every other method, with paired intervals.
 
     Parameters
     ----------
-    metrics : mapping
-        ``per_perturbation`` (``perturbation``, ``error``, ``baseline_error``, ``strength``) and ``best_baseline``.
-    height : int
+    leads : pandas.DataFrame or sequence of mappings
+        ``name``, ``label``, ``metric``, ``lead``, ``low``, ``high``; positive is better for the model.
+    metric : str
+        The metric that is drawn.
+    height : int, optional
         Height in pixels.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        A point a perturbation, larger the stronger it is, on logarithmic axes; under the line the model is better.
+        A line a method, the hardest to beat on top. Only where the interval excludes zero is anything claimed: solid
+        where the model is better, a cross where it is worse, hollow where the data do not tell.
     """
-    table = pd.DataFrame(metrics.get("per_perturbation") or [])
+    table = pd.DataFrame([] if leads is None else leads)
+    if not {"metric", "lead", "low", "high"} <= set(table.columns):
+        return theme.empty("This run was not compared pair by pair.")
+    table = table[table["metric"] == metric].sort_values("lead", ascending=False, kind="stable")
     if table.empty:
-        return theme.empty("There are no scores of single perturbations.")
-    table = table[(table["error"] > 0) & (table["baseline_error"] > 0)]
-    if table.empty:
-        return theme.empty("There are no scores of single perturbations.")
-    strength = np.sqrt(table["strength"].to_numpy(np.float64))
-    figure = go.Figure(
-        go.Scatter(
-            x=table["baseline_error"],
-            y=table["error"],
-            mode="markers",
-            marker={
-                "color": theme.LEAD,
-                "opacity": 0.6,
-                "size": 5 + 15 * strength / max(float(strength.max()), 1e-12),
-                "line": {"width": 0},
-            },
-            customdata=[theme.plain(name) for name in table["perturbation"]],
-            hovertemplate="<b>%{customdata}</b><br>baseline %{x:.3g}<br>model %{y:.3g}<extra></extra>",
+        return theme.empty("This metric is not defined on these data.")
+    value, low, high = (table[name].to_numpy(np.float64) for name in ("lead", "low", "high"))
+    place = np.arange(len(table))
+    state = np.where(low > 0, "ahead", np.where(high < 0, "behind", "unclear"))
+    figure = go.Figure()
+    for kind, (name, symbol, colour) in _LEADS.items():
+        those = state == kind
+        if not those.any():
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=value[those],
+                y=place[those],
+                mode="markers",
+                name=name,
+                marker={"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": (high - value)[those],
+                    "arrayminus": (value - low)[those],
+                    "color": colour,
+                    "thickness": 2,
+                    "width": 0,
+                },
+                text=[
+                    f"<b>{theme.plain(label)}</b><br>{theme.number(v)} ({theme.number(a)} to {theme.number(b)})"
+                    for label, v, a, b in zip(
+                        table["label"].to_numpy()[those], value[those], low[those], high[those], strict=True
+                    )
+                ],
+                hovertemplate="%{text}<extra></extra>",
+            )
         )
+    theme.style(figure, height=height or 120 + 30 * len(table))
+    figure.add_vline(x=0, line={"color": theme.INK, "width": 1, "dash": "dot"})
+    figure.update_xaxes(
+        title_text=f"lead in {_title(metric)}<br><i>right of 0: HyperPerturb is better</i>",
+        zeroline=False,
+        showgrid=True,
     )
-    theme.style(figure, height=height, legend=False)
-    values = np.concatenate([table["baseline_error"], table["error"]])
-    ends = [float(values.min()) * 0.9, float(values.max()) * 1.1]
-    figure.add_shape(
-        type="line",
-        x0=ends[0],
-        y0=ends[0],
-        x1=ends[1],
-        y1=ends[1],
-        line={"color": theme.INK, "width": 1, "dash": "dot"},
+    figure.update_yaxes(
+        tickmode="array",
+        tickvals=place,
+        ticktext=[f"{theme.plain(theme.shorten(label, 34))}  " for label in table["label"]],
+        range=[-0.6, len(table) - 0.4],
+        showgrid=False,
+        zeroline=False,
     )
-    name = str(metrics.get("best_baseline", "best baseline")).replace("_", " ")
-    ticks = theme.log_ticks(*ends)
-    span = [float(np.log10(end)) for end in ends]
-    figure.update_xaxes(title_text=f"squared error / no change, {name}", range=span, **ticks)
-    figure.update_yaxes(title_text="squared error / no change, model", range=span, **ticks)
     return figure
 
 
-def report_figures(metrics: Mapping[str, Any]) -> dict[str, go.Figure]:
-    """The pictures of a report, by file name.
-
-    Parameters
-    ----------
-    metrics : mapping
-        As ``metrics.json`` (:class:`hyperperturb.evaluation.report.HeldOut`).
-    """
-    model = "hyperperturb"
-    rest = ("pearson_control", "centroid_accuracy", "significant_overlap", "sign_agreement")
-    return {
-        "methods": method_scores(metrics, model=model),
-        "methods_more": method_scores(metrics, model=model, shown=rest),
-        "perturbations": errors_of_perturbations(metrics),
-    }
+def _title(metric: str) -> str:
+    return PANELS.get(metric, (metric.replace("_", " "), "", None))[0].replace("<br>", " ")
 
 
 def hub_radius(genes: pd.DataFrame, *, centrality: str = "degree", height: int = 380) -> go.Figure:

@@ -36,9 +36,11 @@ REQUIRED_FILES = (
 )
 """Without any one of these a run is not usable."""
 
+EVALUATION = "evaluation"
+"""Folder inside a run in which a thorough evaluation reports; see :mod:`hyperperturb.runs.evaluations`."""
+
 ENDED_SILENTLY = (
-    "The training process ended without finishing."
-    " Look into the run's log.txt; often the memory was not enough."
+    "The process ended without finishing. Look into the run's log.txt; often the memory was not enough."
 )
 _LIST_HINT = "List the runs with: hyperperturb runs"
 _EVERY = 0.3  # seconds between two status files of one stage: each costs a rename and a flush to disk
@@ -468,8 +470,9 @@ def delete_run(run: RunDirectory) -> None:
     Raises
     ------
     HyperPerturbError
-        When it is still training.
+        When it is still training, or is being judged.
     """
-    if run._is_run() and run.status.state == "running":
-        raise HyperPerturbError(f"The run '{run.name}' is still training.", hint="Cancel it first.")
+    for folder, what in ((run, "still training"), (RunDirectory(run.file(EVALUATION)), "being judged")):
+        if folder._is_run() and folder.status.state == "running":
+            raise HyperPerturbError(f"The run '{run.name}' is {what}.", hint="Cancel that first.")
     remove_folder(run.path)

@@ -72,7 +72,7 @@ def execute(run: RunDirectory, *, train: Train = _train) -> str:
         except Exception as error:  # noqa: BLE001  the last place where the person who waits can be told
             _keep_traceback(run)
             run.fail(
-                f"The training stopped with an unexpected error ({type(error).__name__}: {_one_line(error)})."
+                f"The work stopped with an unexpected error ({type(error).__name__}: {_one_line(error)})."
                 f" Details are in {run.file('log.txt')}."
             )
     finally:

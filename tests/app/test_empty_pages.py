@@ -30,6 +30,7 @@ def buttons(app: AppTest) -> list[str]:
         ("train", "How should the model learn?", "Choose data"),
         ("disk", "Which genes sit at the centre?", "See the next step"),
         ("predict", "What happens if a gene goes?", "See the next step"),
+        ("evaluate", "How good are the predictions?", "See the next step"),
     ],
 )
 def test_an_empty_page_asks_its_question_and_leads_on(app: AppTest, page: str, question: str, step: str):

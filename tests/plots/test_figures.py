@@ -14,12 +14,7 @@ from hyperperturb.errors import HyperPerturbError
 from hyperperturb.plots import theme
 from hyperperturb.plots.disk import static_disk
 from hyperperturb.plots.effects import EFFECT, predicted_vs_measured, ranked_bars, volcano
-from hyperperturb.plots.evaluation import (
-    errors_of_perturbations,
-    hub_radius,
-    method_scores,
-    report_figures,
-)
+from hyperperturb.plots.evaluation import hub_radius, method_scores
 from hyperperturb.plots.screen import cells_per_perturbation, effect_sizes
 from hyperperturb.plots.training import component_curves, loss_curves
 
@@ -293,30 +288,6 @@ def test_methods_are_ordered_and_the_model_stands_out(metrics):
 def test_no_scores_is_a_sentence():
     for nothing in ([], {}, pd.DataFrame(), [{"name": "model", "label": "M"}], None):
         assert "no held-out scores" in _sentence(method_scores(nothing))
-
-
-def test_errors_of_perturbations_lie_under_the_line_where_the_model_is_better():
-    rows = [
-        {"perturbation": "A", "error": 0.4, "baseline_error": 0.8, "strength": 4.0},
-        {"perturbation": "B", "error": 2.0, "baseline_error": 1.0, "strength": 1.0},
-        {"perturbation": "C", "error": 0.0, "baseline_error": 1.0, "strength": 0.0},
-    ]
-    figure = errors_of_perturbations({"per_perturbation": rows, "best_baseline": "training_mean"})
-    points = figure.data[0]
-    assert list(points.customdata) == ["A", "B"], "no error at all has no place on a logarithmic axis"
-    assert list(points.y) == [0.4, 2.0]
-    assert points.marker.size[0] > points.marker.size[1]
-    assert figure.layout.xaxis.range == figure.layout.yaxis.range
-    assert "training mean" in figure.layout.xaxis.title.text
-    assert "no scores of single perturbations" in _sentence(errors_of_perturbations({}))
-
-
-def test_a_report_has_its_pictures():
-    methods = [{**row, "sign_agreement": 0.7} for row in METHODS]
-    figures = report_figures({"methods": methods, "per_perturbation": []})
-    assert set(figures) == {"methods", "methods_more", "perturbations"}
-    panels = {trace.xaxis for trace in figures["methods_more"].data}
-    assert panels == {"x"}, "one panel: the only other score there is"
 
 
 def test_hub_radius_writes_the_rank_correlation():

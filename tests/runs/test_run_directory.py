@@ -235,7 +235,7 @@ def test_runs_are_found_by_name_path_and_latest(tmp_path, config, run, monkeypat
 
 def test_a_running_run_is_not_deleted(run, tmp_path):
     run.begin()
-    with pytest.raises(HyperPerturbError, match="Cancel it first"):
+    with pytest.raises(HyperPerturbError, match="Cancel that first"):
         delete_run(run)
     run.cancelled()
     delete_run(run)

@@ -1,0 +1,113 @@
+"""The page Evaluate in a browser, on the demo: the verdict, a perturbation, the table, the report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+
+from hyperperturb.data.network import read_network
+from hyperperturb.runs.datasets import add_demo, confirm_controls, load_effects
+from hyperperturb.runs.directory import RunDirectory
+from hyperperturb.runs.workspace import Workspace
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def run(server, finished_run) -> RunDirectory:
+    """A finished run on the demo, whose gene points were not trained."""
+    workspace = Workspace(server.home)
+    add_demo(workspace)
+    dataset = confirm_controls(
+        workspace, "demo", column="perturbation", control="non-targeting", mode="knockdown"
+    )
+    network = read_network(dataset.networks[0])
+    return finished_run(
+        workspace.runs_dir,
+        load_effects(workspace, "demo"),
+        network,
+        dataset="demo",
+        title="Demo",
+        screen=dataset.source,
+        column="perturbation",
+    )
+
+
+def saved(driver, button: str) -> tuple[str, str]:
+    """Press a download button; the file's name and text."""
+    with driver.page.expect_download() as waiting:
+        driver.page.get_by_test_id("stDownloadButton").get_by_role("button", name=button).click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_text()
+
+
+def chosen(driver) -> str:
+    return parse_qs(urlparse(driver.page.url).query).get("perturbation", [""])[0]
+
+
+def test_from_the_verdict_to_the_downloaded_report(driver, run, server):
+    driver.open(f"train?run={run.name}")
+    driver.visit("Evaluate")
+    assert driver.heading() == "How good are the predictions?"
+    metrics = run.metrics()
+    driver.see(f"{'Ahead of' if metrics['ahead'] else 'Not ahead of'} the baselines.")
+    driver.see("Take the report with you")
+    assert "squared error is" in driver.text()
+
+    rows = metrics["per_perturbation"]
+    other = min(rows, key=lambda row: row["strength"])["perturbation"]
+    driver.page.get_by_role("combobox", name="Perturbation").click()
+    driver.page.keyboard.type(other)
+    driver.page.get_by_role("option", name=other, exact=True).click()
+    driver.see(f"{other}, predicted from the others")
+    driver.settle()
+    assert chosen(driver) == other
+
+    name, text = saved(driver, "Download the table")
+    assert name == f"{run.name}-perturbations.csv"
+    table = list(csv.DictReader(io.StringIO(text)))
+    assert {row["perturbation"] for row in table} == {row["perturbation"] for row in rows}
+    assert all(0 <= float(row["covered"]) <= 1 for row in table)
+    _, text = saved(driver, "Scores (JSON)")
+    assert json.loads(text)["verdict"] == metrics["verdict"]
+    _, text = saved(driver, "Report (Markdown)")
+    assert metrics["verdict"] in text
+    _, text = saved(driver, "Figures (HTML)")
+    assert f"{other}, predicted from the others" in text
+
+    driver.page.reload()  # the address opens the same view
+    driver.see(f"{other}, predicted from the others")
+    driver.no_traceback()
+
+
+def test_a_point_of_the_picture_chooses_its_perturbation(driver, run):
+    driver.open(f"evaluate?run={run.name}")
+    driver.see("Take the report with you")
+    picture = driver.page.locator(".st-key-evaluate_perturbation-errors")
+    picture.scroll_into_view_if_needed()
+    driver.settle()
+    picture.locator("path.point").first.click(force=True)
+    driver.page.wait_for_function("location.search.includes('perturbation=')")
+    driver.settle()
+    assert chosen(driver) in {row["perturbation"] for row in run.metrics()["per_perturbation"]}
+    driver.see(f"{chosen(driver)}, predicted from the others")
+    driver.no_traceback()
+
+
+def test_a_thorough_evaluation_can_be_started_and_stopped(driver, run):
+    before = run.metrics()
+    driver.open(f"evaluate?run={run.name}")
+    driver.press("Evaluate thoroughly")
+    driver.see("Evaluating thoroughly")
+    driver.page.reload()  # it is no part of the page
+    driver.see("Evaluating thoroughly")
+    driver.page.get_by_role("button", name="Stop", exact=True).click()
+    driver.see("The evaluation was stopped.", seconds=40)
+    assert json.loads(run.file("evaluation/status.json").read_text())["state"] == "cancelled"
+    assert run.metrics() == before
+    driver.see("Evaluate thoroughly")
+    driver.no_traceback()
