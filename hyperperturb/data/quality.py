@@ -47,7 +47,7 @@ CONTROL_CELLS, PERTURBED_CELLS = 1500, 300
 """Most cells of the controls and of a perturbation that energy distances are measured on, drawn at random."""
 _FITTING_CELLS = 10_000  # that principal components are found on
 _VISIBLE = 3.0  # standard errors that half (or twice) the expression of a target must amount to, to be missed
-_SUMS_LIMIT = 2 << 30  # bytes of sums by guide
+_SUMS_LIMIT = 1 << 30  # bytes of sums by guide
 
 
 def assess_quality(
@@ -114,8 +114,9 @@ def assess_quality(
     guide_column = guide_column or find_guide_column(source, column, assigned)
     batch_column = batch_column or find_batch_column(source, count_labels(source)[0])
     units = make_units(source, assigned, guide_column, seed=seed)
-    if guide_column is not None and len(units.n_cells) * source.n_genes * 16 > _SUMS_LIMIT:
-        guide_column = None  # sums of so many guides have no room in memory
+    too_many = guide_column is not None and len(units.n_cells) * source.n_genes * 16 > _SUMS_LIMIT
+    if too_many:  # sums of so many guides have no room in memory
+        guide_column = None
         units = make_units(source, assigned, None, seed=seed)
     sums = label_sums(source, units.codes, len(units.n_cells), progress=scaled(progress, 0.0, 0.4))
     by_genes, guides, within, between = _judge_genes(
@@ -159,7 +160,7 @@ def assess_quality(
         guides=guides,
         batches=batches,
     )
-    return found.model_copy(update={"warnings": find_warnings(found)})
+    return found.model_copy(update={"warnings": find_warnings(found, guides_left_out=too_many)})
 
 
 def _known(value: float) -> float | None:
@@ -186,6 +187,7 @@ def _judge_genes(
     halves = [moments(sums[half], max(int(units.n_cells[half]), 1))[0] for half in (0, 1)]
     place = {gene: i for i, gene in enumerate(screen.genes)}
     own = [np.array([place[g] for g in t if g in place], dtype=np.int64) for t in assigned.targets]
+    names = [[screen.genes[g] for g in targets] for targets in own]
     members: list[list[int]] = [[] for _ in assigned.n_cells]
     for unit, number in enumerate(units.perturbation.tolist()):
         members[number].append(unit)
@@ -204,7 +206,7 @@ def _judge_genes(
             apart = tested.difference[keep].var() - np.nanmean(tested.standard_error[keep] ** 2)
             signal[i + 1] = max(float(apart), 0.0)
         row = {"significant_genes": int(tested.significant(keep, RATE).sum()) if known else None}
-        rows.append(row | _judge_target(screen, tested, mean, targets, mode))
+        rows.append(row | _judge_target(tested.at(targets), mean[targets], names[i], mode))
         meter(i + 1)
 
     named = [unit for unit in range(2, len(units.guide)) if units.guide[unit] and n_controls >= 4]
@@ -213,10 +215,12 @@ def _judge_genes(
     for unit, number in zip(named, numbers, strict=True):
         n = int(units.n_cells[unit])
         own_mean, own_variance = moments(sums[unit], n)
-        effects.append(np.stack([own_mean - half for half in halves]))
+        effects.append(np.stack([own_mean - half for half in halves]).astype(np.float32))
         noise.append(float((own_variance / n + 2 * variance / n_controls).mean()))
-        tested = welch(own_mean, np.maximum(own_variance, variance), n, mean, variance, n_controls)
-        guides.append(_judge_target(screen, tested, mean, own[number - 1], mode))
+        at = own[number - 1]
+        spread = np.maximum(own_variance[at], variance[at])
+        tested = welch(own_mean[at], spread, n, mean[at], variance[at], n_controls)
+        guides.append(_judge_target(tested, mean[at], names[number - 1], mode))
     agreement = guide_agreement(
         effects,
         numbers,
@@ -245,11 +249,9 @@ def _judge_genes(
     return rows, table, _known(agreement.within), _known(agreement.between)
 
 
-def _judge_target(
-    screen: Screen, tested: Welch, control_mean: np.ndarray, targets: np.ndarray, mode: Mode
-) -> dict[str, Any]:
-    """The measured target that moved least in the wanted direction."""
-    if not len(targets):
+def _judge_target(tested: Welch, control_mean: np.ndarray, names: list[str], mode: Mode) -> dict[str, Any]:
+    """The measured target that moved least in the wanted direction, from the tests of all of them."""
+    if not names:
         return {
             "target": None,
             "target_effect": None,
@@ -258,15 +260,14 @@ def _judge_target(
             "target_visible": False,
         }
     sign = 1.0 if mode == "activation" else -1.0
-    at = targets[np.argmin(sign * tested.difference[targets])]
+    at = int(np.argmin(sign * tested.difference))
     level = np.expm1(control_mean[at])  # counts per 10,000 of a typical control cell
     wanted = abs(np.log1p(level * (2.0 if mode == "activation" else 0.5)) - control_mean[at])
+    left = np.expm1(control_mean[at] + tested.difference[at]) / level if level > 0 else np.nan
     return {
-        "target": screen.genes[at],
+        "target": names[at],
         "target_effect": _known(tested.difference[at]),
-        "target_remaining": _known(np.expm1(control_mean[at] + tested.difference[at]) / level)
-        if level > 0
-        else None,
+        "target_remaining": _known(left),
         "target_p": _known(tested.p[at]),
         "target_visible": bool(wanted > _VISIBLE * tested.standard_error[at]),
     }

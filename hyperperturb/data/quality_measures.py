@@ -31,6 +31,10 @@ class Welch:
     standard_error: np.ndarray
     p: np.ndarray
 
+    def at(self, genes: np.ndarray) -> Welch:
+        """Give the tests of some genes, by their positions."""
+        return Welch(self.difference[genes], self.standard_error[genes], self.p[genes])
+
     def significant(self, keep: np.ndarray, rate: float) -> np.ndarray:
         """Give the genes, among those kept, below a false discovery rate (Benjamini & Hochberg 1995)."""
         return adjusted(np.where(keep, self.p, np.nan)) < rate

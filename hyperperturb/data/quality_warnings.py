@@ -19,13 +19,15 @@ _EXPECTED = 0.2  # correlation of guides below which noise decides it
 _GUIDE_PAIRS = 5  # with fewer perturbations their median says nothing about the screen
 
 
-def find_warnings(quality: Quality) -> tuple[Repair, ...]:
+def find_warnings(quality: Quality, *, guides_left_out: bool = False) -> tuple[Repair, ...]:
     """List what a reviewer would raise, the gravest first.
 
     Parameters
     ----------
     quality
         The figures; warnings that it already holds are not looked at.
+    guides_left_out
+        Whether guides were not compared for want of memory.
 
     Returns
     -------
@@ -39,6 +41,17 @@ def find_warnings(quality: Quality) -> tuple[Repair, ...]:
         *_targets(quality),
         *_guides(quality),
     ]
+    if guides_left_out:
+        found.append(
+            Repair(
+                code="guides-not-compared",
+                severity="note",
+                what="The guides were not compared: there are too many for the memory that their sums may take (1 GB).",
+                where="guides",
+                why="Whether the guides of a perturbation agree is not known.",
+                mend="Judge a part of the perturbations, or fewer genes.",
+            )
+        )
     return tuple(sorted(found, key=lambda entry: entry.severity != "warning"))
 
 

@@ -321,6 +321,14 @@ def test_without_guides_and_batches(screen):
     assert found.perturbations[0].batch_p is None
 
 
+def test_too_many_guides_for_the_memory_are_told(screen, monkeypatch):
+    monkeypatch.setattr("hyperperturb.data.quality._SUMS_LIMIT", 1000)
+    found = assess_quality(screen, **BY, mode="knockdown", **FEW)
+    assert (found.guide_column, found.guides) == (None, ())
+    assert "guides-not-compared" in codes(found)
+    assert found.perturbations[0].energy is not None
+
+
 def test_refusals(screen):
     with pytest.raises(HyperPerturbError, match="cannot show a p-value below"):
         assess_quality(screen, **BY, permutations=9)
