@@ -8,18 +8,20 @@ all of it is there, so that a listing never sees half a dataset.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from hyperperturb.data.screen import ControlProposal, LabelCandidate, ScreenReport
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.files import atomic_path, read_json, write_json
+from hyperperturb.files import atomic_path
 from hyperperturb.progress import Progress, scaled
 from hyperperturb.runs.config import Mode, existing_file, existing_screen
+from hyperperturb.runs.dataset_record import Dataset as Dataset
+from hyperperturb.runs.dataset_record import dataset_folder, read_record, write_record
+from hyperperturb.runs.dataset_record import delete_dataset as delete_dataset
+from hyperperturb.runs.dataset_record import get_dataset as get_dataset
+from hyperperturb.runs.dataset_record import list_datasets as list_datasets
 from hyperperturb.runs.guarded import MEMORY, guarded
 from hyperperturb.runs.incoming import (
     UPLOAD_LIMIT,
@@ -37,79 +39,16 @@ from hyperperturb.runs.workspace import (
     Workspace,
     publish,
     publish_unique,
-    remove_folder,
     slug,
     staging_folder,
-    visible_folders,
 )
 
 if TYPE_CHECKING:
     from hyperperturb.data.effects import Effects
 
-_RECORD = "dataset.json"
 SILENCE = 120.0  # seconds without a word of progress after which the effects of a screen are given up
 # what another choice of column and label mends: the file is taken, and the person chooses
 _CHOOSABLE = ("no-control", "few-control-cells", "no-perturbations")
-
-
-class Dataset(BaseModel):
-    """A screen or a table of effects, and what a person decided about it.
-
-    Paths are absolute when a dataset is read; inside its own folder they are stored relative to it, so that a
-    workspace can be moved.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str = ""
-    title: str
-    kind: Literal["screen", "effects"]
-    source: Path
-    tables: tuple[Path, ...] = ()
-    created: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    report: ScreenReport | None = None
-    column: str | None = None
-    control: str | None = None
-    mode: Mode = "knockout"
-    confirmed: bool = False
-    networks: tuple[Path, ...] = ()
-    note: str = ""
-    effects_path: Path | None = None
-    quality_path: Path | None = None
-    true_effects_path: Path | None = None
-
-    @property
-    def available(self) -> bool:
-        """Whether the source is still where it was."""
-        return self.source.exists()
-
-
-def list_datasets(ws: Workspace) -> list[Dataset]:
-    """Every dataset, newest first; what is not a dataset is passed over."""
-    found = []
-    for folder in visible_folders(ws.datasets_dir):
-        dataset = _read(folder)
-        if dataset is not None:
-            found.append(dataset)
-    return sorted(found, key=lambda d: (d.created, d.name), reverse=True)
-
-
-def get_dataset(ws: Workspace, name: str) -> Dataset:
-    """Read one dataset.
-
-    Raises
-    ------
-    HyperPerturbError
-        When there is none of that name.
-    """
-    dataset = _read(_folder(ws, name))
-    if dataset is None:
-        known = ", ".join(d.name for d in list_datasets(ws)[:5])
-        raise HyperPerturbError(
-            f"There is no dataset '{name}'.",
-            hint=f"There are: {known}." if known else "Load the demo or add a file first.",
-        )
-    return dataset
 
 
 def register_dataset(
@@ -250,7 +189,7 @@ def add_demo(ws: Workspace, *, seed: int = 0, progress: Progress | None = None) 
     from hyperperturb.data.simulate import simulate_screen, write_simulation
 
     name = "demo" if seed == 0 else f"demo-{seed}"
-    existing = _read(_folder(ws, name))
+    existing = read_record(dataset_folder(ws, name))
     if existing is not None:
         return existing
     report = scaled(progress, 0.0, 1.0)
@@ -321,7 +260,7 @@ def confirm_controls(
         )
     source = existing_screen(dataset.source)
     # a name of its own: whoever reads the old choice meanwhile still finds the old choice's effects
-    target = _folder(ws, name) / f"effects-{secrets.token_hex(4)}.parquet"
+    target = dataset_folder(ws, name) / f"effects-{secrets.token_hex(4)}.parquet"
     with atomic_path(target) as temporary:
         guarded(
             "effects",
@@ -348,7 +287,7 @@ def confirm_controls(
             "quality_path": None,  # it was that of another choice
         }
     )
-    _write(confirmed, _folder(ws, name))
+    write_record(confirmed, dataset_folder(ws, name))
     for old in (before.effects_path, before.quality_path):
         if old is not None:
             old.unlink(missing_ok=True)
@@ -385,7 +324,7 @@ def add_quality(ws: Workspace, dataset: Dataset, path: Path) -> Dataset | None:
     if now.effects_path != dataset.effects_path:
         return None
     judged = now.model_copy(update={"quality_path": path})
-    _write(judged, _folder(ws, dataset.name))
+    write_record(judged, dataset_folder(ws, dataset.name))
     if now.quality_path is not None and now.quality_path != path:
         now.quality_path.unlink(missing_ok=True)
     return judged
@@ -409,7 +348,7 @@ def replace_screen(ws: Workspace, name: str, source: Path, *, note: str) -> Data
         Not confirmed, with the report of the new file.
     """
     before = get_dataset(ws, name)
-    folder = _folder(ws, name)
+    folder = dataset_folder(ws, name)
     report = ScreenReport.model_validate(guarded("inspect", about=source, path=str(source)))
     found = before.model_copy(
         update={
@@ -422,23 +361,11 @@ def replace_screen(ws: Workspace, name: str, source: Path, *, note: str) -> Data
             "note": " ".join(filter(None, (before.note, note))),
         }
     )
-    _write(found, folder)
+    write_record(found, folder)
     for old in (before.source, *before.tables, before.effects_path, before.quality_path):
         if old is not None and old.is_relative_to(folder) and old.is_file():
             old.unlink()
     return found
-
-
-def delete_dataset(ws: Workspace, name: str) -> None:
-    """Remove a dataset; a file registered by its path stays where it is, and runs keep their own effects.
-
-    Raises
-    ------
-    HyperPerturbError
-        When there is none of that name.
-    """
-    get_dataset(ws, name)
-    remove_folder(_folder(ws, name))
 
 
 def _publish(
@@ -480,7 +407,7 @@ def _publish(
         dataset = dataset.model_copy(
             update={"control": read["control"], "confirmed": True, "effects_path": target}
         )
-    _write(dataset, staged)
+    write_record(dataset, staged)
     if name is None:
         return _required(publish_unique(staged, ws.datasets_dir, slug(title)))
     published = publish(staged, ws.datasets_dir, name)
@@ -506,18 +433,12 @@ def _proposing(report: ScreenReport, column: str, label: str) -> ScreenReport:
 
 
 def _required(folder: Path) -> Dataset:
-    dataset = _read(folder)
+    dataset = read_record(folder)
     if dataset is None:
         raise HyperPerturbError(
             f"The folder '{folder}' is in the way: it is not a dataset.", hint="Remove or rename it."
         )
     return dataset
-
-
-def _folder(ws: Workspace, name: str) -> Path:
-    if not name or name.startswith(".") or Path(name).name != name or "\\" in name:
-        raise HyperPerturbError(f"'{name}' is not the name of a dataset.", hint="Choose one from the list.")
-    return ws.datasets_dir / name
 
 
 def _memory(source: Path) -> int:
@@ -526,33 +447,3 @@ def _memory(source: Path) -> int:
     if source.is_dir() or ".mtx" in source.name.lower():
         return MEMORY + 12 * sum(p.stat().st_size for p in folder.glob("*.mtx*"))
     return MEMORY
-
-
-_PATHS = ("source", "effects_path", "true_effects_path", "quality_path")
-
-
-def _write(dataset: Dataset, folder: Path) -> None:
-    record = dataset.model_dump(mode="json", exclude={"name"})
-    _map_paths(record, lambda p: str(Path(p).relative_to(folder)) if Path(p).is_relative_to(folder) else p)
-    write_json(folder / _RECORD, record)
-
-
-def _read(folder: Path) -> Dataset | None:
-    try:
-        record = read_json(folder / _RECORD)
-        if not isinstance(record, dict):
-            return None
-        _map_paths(record, lambda p: str(folder / p))  # an absolute path stays as it is
-        if record.get("report"):
-            record["report"]["path"] = record["source"]
-        return Dataset.model_validate(record | {"name": folder.name})
-    except (HyperPerturbError, ValidationError, KeyError, TypeError):
-        return None
-
-
-def _map_paths(record: dict[str, Any], change: Callable[[str], str]) -> None:
-    for key in _PATHS:
-        if record.get(key) is not None:
-            record[key] = change(record[key])
-    for key in ("networks", "tables"):
-        record[key] = [change(p) for p in record.get(key, [])]
