@@ -61,7 +61,12 @@ def refusal(error: HyperPerturbError, genes: list[str]) -> None:
 
 def show(inference: HyperPerturbInference, prediction: EffectPrediction) -> None:
     """The prediction in figures, pictures and a table."""
-    from hyperperturb.plots.effects import predicted_vs_measured, ranked_bars, volcano
+    from hyperperturb.plots.effects import (
+        additive_vs_predicted,
+        predicted_vs_measured,
+        ranked_bars,
+        volcano,
+    )
 
     table = prediction.table
     has_measured = bool(table["measured"].notna().any())
@@ -73,6 +78,12 @@ def show(inference: HyperPerturbInference, prediction: EffectPrediction) -> None
     with right:
         section("Largest effects")
         st.plotly_chart(ranked_bars(table, n=20), key="bars")
+    interaction = prediction.interaction
+    if interaction is not None:
+        section("Sum of the genes against the combination", help=GLOSSARY["interaction"])
+        st.markdown(plain(interaction.sentence))
+        if interaction.found:
+            st.plotly_chart(additive_vs_predicted(interaction.table), key="additive")
     if has_measured:
         left, right = st.columns(2, gap="large")
         with left:

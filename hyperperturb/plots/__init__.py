@@ -14,6 +14,7 @@ import importlib
 from typing import Any
 
 _WHERE = {
+    "additive_vs_predicted": "effects",
     "cells_per_perturbation": "screen",
     "effect_sizes": "screen",
     "batch_shares": "quality",

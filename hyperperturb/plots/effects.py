@@ -1,4 +1,4 @@
-"""Pictures of one prediction: effect against certainty, the largest effects, predicted against measured."""
+"""Pictures of one prediction: effect against certainty, largest effects, predicted against measured or a sum of genes."""
 
 from __future__ import annotations
 
@@ -254,12 +254,77 @@ def predicted_vs_measured(table: pd.DataFrame, *, height: int = 420) -> go.Figur
     rows = rows[rows["measured"].notna()].reset_index(drop=True)
     if rows.empty:
         return theme.empty("Nothing measured to compare with: this perturbation is not in the screen.")
-    x, y = rows["effect"].to_numpy(), rows["measured"].to_numpy()
     error = rows["standard_error"].where(rows["standard_error"] > 0)
-    direction = _direction(x, (rows["effect"].abs() / error).fillna(0).to_numpy())
-    hover = np.array(_hover(rows), dtype=object)
+    certainty = (rows["effect"].abs() / error).fillna(0).to_numpy()
+    return _on_equal_scales(
+        rows,
+        _direction(rows["effect"].to_numpy(), certainty),
+        _hover(rows),
+        names={0: _DIRECTIONS[0][1], -1: "predicted down", 1: "predicted up"},
+        titles=(f"predicted {EFFECT}", "measured effect"),
+        height=height,
+    )
+
+
+def additive_vs_predicted(parts: pd.DataFrame, *, height: int = 420) -> go.Figure:
+    """The sum over the genes of a combination against its prediction, for every response gene.
+
+    Parameters
+    ----------
+    parts : pandas.DataFrame
+        ``gene``, ``additive``, ``interaction`` and its ``standard_error``
+        (:class:`hyperperturb.models.interactions.Interaction`).
+    height : int
+        Height in pixels.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The sum across, the prediction upwards, on equal scales, with the diagonal of no interaction. Genes whose
+        interaction is beyond two standard errors are coloured.
+    """
+    if parts.empty:
+        return theme.empty("No response genes.")
+    interaction, error = parts["interaction"], parts["standard_error"]
+    rows = pd.DataFrame(
+        {
+            "gene": parts["gene"].astype(str),
+            "effect": parts["additive"],
+            "measured": parts["additive"] + interaction,
+        }
+    ).assign(standard_error=np.nan, measured_standard_error=error.where(error > 0))
+    certainty = (interaction.abs() / error.where(error > 0)).fillna(0).to_numpy()
+    hover = [
+        f"<b>{theme.plain(gene)}</b><br>sum {theme.number(a)}<br>predicted {theme.number(p)}"
+        f"<br>interaction {theme.number(i)} ± {theme.number(e, 2)}"
+        for gene, a, p, i, e in zip(
+            rows["gene"], rows["effect"], rows["measured"], interaction, error, strict=True
+        )
+    ]
+    return _on_equal_scales(
+        rows,
+        _direction(interaction.to_numpy(), certainty),
+        hover,
+        names={0: "like the sum", -1: "below the sum", 1: "above the sum"},
+        titles=("sum over the genes", f"predicted {EFFECT}"),
+        height=height,
+    )
+
+
+def _on_equal_scales(
+    rows: pd.DataFrame,
+    direction: np.ndarray,
+    hover: list[str],
+    *,
+    names: dict[int, str],
+    titles: tuple[str, str],
+    height: int,
+) -> go.Figure:
+    """``effect`` across and ``measured`` upwards with the diagonal; named genes get intervals."""
+    x, y = rows["effect"].to_numpy(), rows["measured"].to_numpy()
+    hover = np.array(hover, dtype=object)
     figure = go.Figure()
-    for sign, name, colour, opacity, size in _DIRECTIONS:
+    for sign, _, colour, opacity, size in _DIRECTIONS:
         those = direction == sign
         if not those.any():
             continue
@@ -268,7 +333,7 @@ def predicted_vs_measured(table: pd.DataFrame, *, height: int = 420) -> go.Figur
                 x=x[those],
                 y=y[those],
                 mode="markers",
-                name=f"predicted {name}" if sign else name,
+                name=names[sign],
                 marker={"color": colour, "size": size, "opacity": opacity},
                 customdata=rows["gene"].to_numpy()[those],
                 text=hover[those],
@@ -294,10 +359,8 @@ def predicted_vs_measured(table: pd.DataFrame, *, height: int = 420) -> go.Figur
     )
     theme.style(figure, height=height)
     figure.update_layout(annotations=notes, shapes=[_line(-reach, reach, -reach, reach, dash="dot")])
-    figure.update_xaxes(
-        title_text=f"predicted {EFFECT}", range=[-reach, reach], showgrid=False, constrain="domain"
-    )
-    figure.update_yaxes(title_text="measured effect", range=[-reach, reach], showgrid=False, scaleanchor="x")
+    figure.update_xaxes(title_text=titles[0], range=[-reach, reach], showgrid=False, constrain="domain")
+    figure.update_yaxes(title_text=titles[1], range=[-reach, reach], showgrid=False, scaleanchor="x")
     return figure
 
 

@@ -13,7 +13,13 @@ from hyperperturb.data.effects import Effects
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.plots import theme
 from hyperperturb.plots.disk import static_disk
-from hyperperturb.plots.effects import EFFECT, predicted_vs_measured, ranked_bars, volcano
+from hyperperturb.plots.effects import (
+    EFFECT,
+    additive_vs_predicted,
+    predicted_vs_measured,
+    ranked_bars,
+    volcano,
+)
 from hyperperturb.plots.evaluation import hub_radius, method_scores
 from hyperperturb.plots.screen import cells_per_perturbation, effect_sizes
 from hyperperturb.plots.training import component_curves, loss_curves
@@ -96,6 +102,24 @@ def test_predicted_vs_measured_has_equal_scales_and_the_diagonal():
     assert figure.layout.yaxis.scaleanchor == "x"
     line = figure.layout.shapes[0]
     assert (line.x0, line.x1) == (line.y0, line.y1)
+
+
+def test_additive_vs_predicted_colours_clear_interactions():
+    parts = pd.DataFrame(
+        {
+            "gene": ["A", "B", "C", "D"],
+            "additive": [1.0, -2.0, 0.5, 0.0],
+            "interaction": [-0.5, 0.1, 0.4, 0.0],
+            "standard_error": [0.1, 0.1, 0.1, 0.0],
+        }
+    )
+    figure = additive_vs_predicted(parts)
+    named = {trace.name: trace for trace in figure.data if trace.name}
+    assert named["below the sum"].customdata.tolist() == ["A"]
+    assert named["above the sum"].customdata.tolist() == ["C"]
+    assert named["like the sum"].customdata.tolist() == ["B", "D"]
+    assert named["below the sum"].y.tolist() == [0.5], "the prediction is the sum and the interaction"
+    assert figure.layout.xaxis.range == figure.layout.yaxis.range
 
 
 @pytest.mark.parametrize("picture", [volcano, ranked_bars, predicted_vs_measured])
