@@ -1,4 +1,4 @@
-"""Pictures of one prediction: effect against certainty, largest effects, predicted against measured or a sum of genes."""
+"""Pictures of one prediction: certainty, largest effects, predicted against measured or against a sum of genes."""
 
 from __future__ import annotations
 
