@@ -4,10 +4,10 @@ The interaction of two genes is an unknown vector over the response genes with c
 
     q({a, b}, {c, d}) = (1 − ω) · ½ (κ(a, c) κ(b, d) + κ(a, d) κ(b, c)) + ω · [{a, b} = {c, d}],
 
-where κ is the gene kernel of the effect head, scaled to κ(g, g) = 1: pairs of similar genes interact alike, pairs that
-share a gene somewhat alike, whichever of them is named first (the symmetric product kernel of pairwise learning; Stock
-et al. 2018, Neural Computation 30:2245). ω is what a pair has of its own. A combination of several genes has the
-interactions of all its pairs. Where the screen gives no evidence of interactions, v is 0 and the head is additive.
+where κ is 0.2 plus 0.8 of the gene kernel of the effect head without its common mean, scaled to κ(g, g) = 1: pairs of
+similar genes interact alike, pairs that share a gene somewhat alike, whichever of them is named first (the symmetric
+product kernel of pairwise learning; Stock et al. 2018, Neural Computation 30:2245). ω is what a pair has of its own. A
+combination of several genes has the interactions of all its pairs. Where the screen gives no evidence of interactions, v is 0 and the head is additive.
 
 NumPy only, as the effect head.
 """
@@ -25,6 +25,9 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, gene_kernel
 
 Pair = tuple[str, str]
+
+COMMON_LIKENESS = 0.2
+"""How alike two genes interact that nothing connects."""
 
 # Variances relative to the mean squared effect, and shares that are a pair's own, that the search tries.
 _VARIANCES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -102,9 +105,10 @@ def memberships(targets: Sequence[Sequence[str]], pairs: Sequence[Pair]) -> np.n
 def likeness(
     kernels: GeneKernels, parameters: KernelParameters, a: Sequence[str], b: Sequence[str]
 ) -> np.ndarray:
-    """κ: the gene kernel, scaled to 1 for a gene with itself, (len(a), len(b))."""
-    p = parameters
-    return gene_kernel(kernels, p, a, b) / (p.mean + p.diffusion + p.hyperbolic + p.own)
+    """κ: how alike genes interact, 1 for a gene with itself, (len(a), len(b))."""
+    p = replace(parameters, mean=0.0)
+    similar = gene_kernel(kernels, p, a, b) / (p.diffusion + p.hyperbolic + p.own)
+    return COMMON_LIKENESS + (1.0 - COMMON_LIKENESS) * similar
 
 
 def product_covariance(

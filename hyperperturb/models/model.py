@@ -13,6 +13,7 @@ from keras import ops
 from hyperperturb.manifolds import PoincareBall, poincare
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.gene_kernels import KernelParameters
+from hyperperturb.models.interactions import COMMON_LIKENESS
 from hyperperturb.nn import STDP, HyperbolicEmbedding, PlasticDense
 
 
@@ -104,7 +105,8 @@ class EffectLayer(keras.layers.Layer):
     def _interaction(self, membership, several, kernel):
         """The same as in :mod:`hyperperturb.models.interactions`, with memberships in place of lists of genes."""
         p = self.parameters
-        like = kernel / (p.mean + p.diffusion + p.hyperbolic + p.own)
+        like = (kernel - p.mean) / (p.diffusion + p.hyperbolic + p.own)
+        like = COMMON_LIKENESS + (1.0 - COMMON_LIKENESS) * like
         first, second = (ops.take(like, self.pair_index[end], axis=1) for end in (0, 1))
         sums = ops.matmul(membership, first) * ops.matmul(membership, second)
         shared = 0.5 * (sums - ops.matmul(membership, first * second))

@@ -25,7 +25,7 @@ ASKED = (*TARGETS, ("G2", "G0"), ("G1", "G5"), ("G7", "G0"), ("G7",), ("G1", "G2
 FIXED = KernelParameters(
     mean=0.3, diffusion=0.8, hyperbolic=0.5, own=0.2, noise=0.1, factor=0.85, pair=0.6, pair_own=0.3
 )
-VARIANCE = FIXED.mean + FIXED.diffusion + FIXED.hyperbolic + FIXED.own
+VARIANCE = FIXED.diffusion + FIXED.hyperbolic + FIXED.own
 
 
 def similarity(seed: int) -> np.ndarray:
@@ -54,6 +54,10 @@ def gene_covariance(kernels: GeneKernels, g: str, h: str) -> float:
     return FIXED.mean + shared + FIXED.own * (g == h)
 
 
+def alike(kernels: GeneKernels, g: str, h: str) -> float:
+    return 0.2 + 0.8 * (gene_covariance(kernels, g, h) - FIXED.mean) / VARIANCE
+
+
 def additive(kernels: GeneKernels, a, b) -> float:
     weight = (1.0 if len(a) == 1 else FIXED.factor) * (1.0 if len(b) == 1 else FIXED.factor)
     return weight * sum(gene_covariance(kernels, g, h) for g in a for h in b)
@@ -64,7 +68,7 @@ def interaction(kernels: GeneKernels, a, b) -> float:
     total = 0.0
     for p, q in combinations(a, 2):
         for r, s in combinations(b, 2):
-            k = {(x, y): gene_covariance(kernels, x, y) / VARIANCE for x in (p, q) for y in (r, s)}
+            k = {(x, y): alike(kernels, x, y) for x in (p, q) for y in (r, s)}
             total += (1 - FIXED.pair_own) * 0.5 * (k[p, r] * k[q, s] + k[p, s] * k[q, r])
             total += FIXED.pair_own * ({p, q} == {r, s})
     return FIXED.pair * total
