@@ -239,16 +239,8 @@ def main() -> None:
     start = time.perf_counter()
     print(header("numpy", "scipy"))
 
-    print(f"| perturbations | network | {' | '.join(KINDS.values())} |")
-    print("| --- " * (2 + len(KINDS)) + "|")
-    for size in [20] if args.quick else SIZES:
-        runs = [against_networks(size, seed, settings) for seed in seeds]
-        for name in NETWORKS:
-            cells = [shown([run[name, kind] for run in runs]) for kind in KINDS.values()]
-            print(f"| {size} | {name} | {' | '.join(cells)} |", flush=True)
-
     print(
-        "\n| doubles that interact | | without interactions | with | difference |\n| --- | --- | --- | --- | --- |"
+        "| doubles that interact | | without interactions | with | difference |\n| --- | --- | --- | --- | --- |"
     )
     recovery = []
     for fraction in (0.5, 0.0):
@@ -262,7 +254,15 @@ def main() -> None:
             f"\nVariance of interactions, {fraction:.0%} of the doubles interacting: {variances}."
         )
         recovery += [f"{k}: {shown([run[k] for run in runs])}." for k in runs[0] if k.startswith("AUROC")]
-    print("\n".join(recovery))
+    print("\n".join(recovery), flush=True)
+
+    print(f"\n| perturbations | network | {' | '.join(KINDS.values())} |")
+    print("| --- " * (2 + len(KINDS)) + "|")
+    for size in [20] if args.quick else SIZES:
+        runs = [against_networks(size, seed, settings) for seed in seeds]
+        for name in NETWORKS:
+            cells = [shown([run[name, kind] for run in runs]) for kind in KINDS.values()]
+            print(f"| {size} | {name} | {' | '.join(cells)} |", flush=True)
     print(f"\n{time.perf_counter() - start:.0f} s in all.")
 
 

@@ -7,7 +7,8 @@ The interaction of two genes is an unknown vector over the response genes with c
 where κ is 0.2 plus 0.8 of the gene kernel of the effect head without its common mean, scaled to κ(g, g) = 1: pairs of
 similar genes interact alike, pairs that share a gene somewhat alike, whichever of them is named first (the symmetric
 product kernel of pairwise learning; Stock et al. 2018, Neural Computation 30:2245). ω is what a pair has of its own. A
-combination of several genes has the interactions of all its pairs. Where the screen gives no evidence of interactions, v is 0 and the head is additive.
+combination of several genes has the interactions of all its pairs. Where the screen gives no evidence of interactions,
+v is 0 and the head is additive.
 
 NumPy only, as the effect head.
 """
