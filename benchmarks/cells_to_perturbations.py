@@ -191,7 +191,11 @@ def by_cell(screen: Screen, folds: int, wanted: int) -> tuple[dict, np.ndarray, 
             seed=0,
         )
         heads = cell_arrays(fitted)
-        ours = {"HyperPerturb": heads(heads.inputs(screen.cells.values[test]))[0]}
+        shift = heads.inputs(screen.cells.values[test])
+        ours = {"HyperPerturb": heads(shift)[0]}
+        ours["HyperPerturb without the distance"] = (
+            shift @ heads.evidence_kernel + fitted.heads.evidence_bias.numpy()
+        )
         mean, spread = control_spread(effects, cells.genes)
         standard = (screen.cells.values - mean) / spread
         roots = candidate_inputs(cells.values, mean, spread)[1](screen.cells.values)
