@@ -1,9 +1,10 @@
 """What a training costs on a genome-scale table of effects: time by stage, peak memory, growth with the table.
 
-The table is made here: a scale-free network (each gene joins six earlier ones, drawn by degree; Barabási & Albert
-1999), 60 hidden programmes that are carried along its edges, effects as programmes times loadings plus a part of each
-gene's own, and measurement noise of known standard error that falls with the number of cells. ``P`` genes are
-perturbed, one a perturbation, ``R`` genes respond, and the network has a fifth more genes than are perturbed.
+The table is made here: a scale-free network with modules (each gene joins six earlier ones, drawn by degree as in
+Barabási & Albert 1999, four in five of them in its own module of about 150 genes), 60 hidden programmes that are
+carried along its edges, effects as programmes times loadings plus a part of each gene's own, and measurement noise of
+known standard error that falls with the number of cells. ``P`` genes are perturbed, one a perturbation, ``R`` genes
+respond, and the network has a fifth more genes than are perturbed.
 
 Each size is trained in a process of its own, by :func:`hyperperturb.models.train.train_model` with the default
 settings (``max_genes`` raised to hold the targets); its wall time and its peak memory include the imports, the reading
@@ -33,29 +34,34 @@ from benchmarks.graph_common import peak_memory
 from hyperperturb.data.effects import Effects
 from hyperperturb.data.network import load_network, network_from_adjacency, save_network
 
-EDGES, PROGRAMMES = 6, 60
+EDGES, MODULE, WITHIN, PROGRAMMES = 6, 150, 0.8, 60
 BLOCK = 512
 
 
-def scale_free(n: int, seed: int) -> sparse.csr_array:
-    """Return the symmetric adjacency of ``n`` nodes that each joined six earlier ones, drawn by degree."""
+def scale_free(n: int, seed: int, *, within: float = WITHIN) -> sparse.csr_array:
+    """Return the symmetric adjacency of ``n`` nodes that each joined six earlier ones, drawn by degree.
+
+    A share ``within`` of the edges stays in the node's own module, where that has members already.
+    """
     rng = np.random.default_rng(seed)
-    ends = np.empty(2 * EDGES * n, dtype=np.int64)
-    first = EDGES + 1
-    filled = 0
-    for node in range(1, first):
-        for other in range(node):
-            ends[filled : filled + 2] = node, other
-            filled += 2
-    for node in range(first, n):
-        chosen = np.unique(ends[rng.integers(filled, size=EDGES)])
-        ends[filled : filled + 2 * len(chosen) : 2] = node
-        ends[filled + 1 : filled + 2 * len(chosen) : 2] = chosen
-        filled += 2 * len(chosen)
-    ends = ends[:filled]
-    matrix = sparse.coo_array(
-        (np.ones(filled // 2, np.float32), (ends[::2], ends[1::2])), shape=(n, n)
-    ).tocsr()
+    n_modules = max(n // MODULE, 1)
+    module = rng.integers(n_modules, size=n)
+    everywhere, inside = [0], [[] for _ in range(n_modules)]
+    inside[module[0]].append(0)
+    rows, columns = [], []
+    for node in range(1, n):
+        mine = inside[module[node]]
+        chosen = set()
+        for draw, stay in zip(rng.random(EDGES), rng.random(EDGES) < within, strict=True):
+            ends = mine if stay and mine else everywhere  # an end of an edge at random: by degree
+            chosen.add(ends[int(draw * len(ends))])
+        for other in chosen:
+            rows.append(node)
+            columns.append(other)
+            everywhere += [node, other]
+            inside[module[other]].append(other)
+            mine.append(node)
+    matrix = sparse.coo_array((np.ones(len(rows), np.float32), (rows, columns)), shape=(n, n)).tocsr()
     return sparse.csr_array(((matrix + matrix.T) > 0).astype(np.float32))
 
 

@@ -43,12 +43,15 @@ class Neighbourhoods:
         Square similarities within each block; every gene is in one.
     look_up
         Row numbers, column numbers → the exact similarities of any genes, computed anew.
+    inside
+        Share of the network's weight between genes of one block: the lower, the more is left to the landmarks.
     """
 
     genes: tuple[str, ...]
     landmarks: GeneKernels
     blocks: tuple[GeneKernels, ...]
     look_up: Callable[[np.ndarray, np.ndarray], GeneKernels]
+    inside: float
 
     def __contains__(self, gene: str) -> bool:
         return gene in self.landmarks
@@ -69,6 +72,7 @@ class Neighbourhoods:
             landmarks=named(self.landmarks),
             blocks=tuple(named(block) for block in self.blocks),
             look_up=lambda rows, columns: named(self.look_up(rows, columns)),
+            inside=self.inside,
         )
 
     def between(self, a: Sequence[str], b: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -134,6 +138,8 @@ def find_neighbourhoods(
         landmarks=between(everything, chosen),
         blocks=tuple(between(part, part) for part in parts),
         look_up=between,
+        inside=sum(float(adjacency[part][:, part].sum()) for part in parts)
+        / max(float(adjacency.sum()), 1e-12),
     )
 
 
@@ -161,7 +167,7 @@ def _pivots(similarity: Similarity, hit: np.ndarray, n: int, rng: np.random.Gene
 def _communities(
     adjacency: sparse.csr_array, is_target: np.ndarray, size: int, seed: int
 ) -> list[np.ndarray]:
-    """Split the genes into communities of the network with at most ``size`` targets each."""
+    """Split the genes into parts of the network with at most ``size`` targets each."""
     waiting, parts, small = [(np.arange(adjacency.shape[0]), 1.0)], [], []
     while waiting:
         part, resolution = waiting.pop()
@@ -176,7 +182,39 @@ def _communities(
                 waiting.append((piece, 2.0 * resolution))
             else:
                 (parts if len(piece) > _SMALL else small).append(piece)
+    parts = _merged(parts, adjacency, is_target, size)
     # Genes that are (nearly) alone are so in whatever company.
     if small:
         parts += np.array_split(np.concatenate(small), -(-sum(map(len, small)) // size))
     return [np.sort(part) for part in parts]
+
+
+def _merged(
+    parts: list[np.ndarray], adjacency: sparse.csr_array, is_target: np.ndarray, size: int
+) -> list[np.ndarray]:
+    """Join parts that are near each other while there is room: first where most of the smaller one's edges lead."""
+    k = len(parts)
+    if k < 2:
+        return parts
+    part_of = np.repeat(np.arange(k), [len(part) for part in parts])
+    shape = (k, adjacency.shape[0])
+    member = sparse.csr_array((np.ones(len(part_of)), (part_of, np.concatenate(parts))), shape=shape)
+    weight = (member @ adjacency @ member.T).toarray()
+    edges, n = weight.sum(axis=1), member @ is_target
+    np.fill_diagonal(weight, 0.0)
+    joined = [[part] for part in parts]
+    share = weight / np.maximum(np.minimum(edges[:, None], edges), np.finfo(float).tiny)
+    share[n[:, None] + n > size] = 0.0
+    while k > 1 and share.max() > 0:
+        i, j = np.unravel_index(np.argmax(share), share.shape)
+        joined[i] += joined[j]
+        joined[j] = []
+        weight[i] += weight[j]
+        weight[i, i] = 0.0
+        weight[:, i] = weight[i]
+        edges[i] += edges[j]
+        n[i] += n[j]
+        weight[j] = weight[:, j] = share[j] = share[:, j] = 0.0
+        row = weight[i] / np.maximum(np.minimum(edges[i], edges), np.finfo(float).tiny)
+        share[i] = share[:, i] = np.where(n[i] + n > size, 0.0, row)
+    return [np.concatenate(pieces) for pieces in joined if pieces]

@@ -26,6 +26,7 @@ from hyperperturb.models.epochs import EpochReport
 from hyperperturb.models.export import hyperbolic_similarity
 from hyperperturb.models.gene_space import fit_gene_space
 from hyperperturb.models.model import HyperPerturbModel, assemble
+from hyperperturb.models.neighbourhoods import Neighbourhoods
 from hyperperturb.models.predictor import fit_head, model_predictor, target_kernels
 from hyperperturb.models.record import Trained, write_run
 from hyperperturb.models.settings import TrainingSettings
@@ -261,6 +262,11 @@ def _train(
         points, curvature = space.points.embeddings.numpy(), float(space.curvature)
     row = {g: i for i, g in enumerate(universe.genes)}
     kernels = target_kernels(universe, partial(hyperbolic_similarity, points, curvature), targets)
+    if isinstance(kernels, Neighbourhoods):
+        run.log(
+            f"With {len(targets):,} target genes the effect head sees {len(kernels.landmarks.columns)} landmarks and "
+            f"{len(kernels.blocks)} neighbourhoods, which hold {kernels.inside:.0%} of the networks' weight."
+        )
 
     report = _stage(run, "scores", _GENES, _SCORES)
     scores = cross_validate(
