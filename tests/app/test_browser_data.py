@@ -78,13 +78,14 @@ def choose(driver, kind: str, title: str) -> None:
     driver.press("Download public data")
     dialog = driver.page.get_by_role("dialog")
     dialog.get_by_role("radio", name=kind).click()
+    dialog.get_by_text({"Screens": "activation", "Networks": "Functional association"}[kind]).first.wait_for()
     driver.settle()
     box = dialog.get_by_role("combobox").first
     box.click()
     box.fill(title)
     driver.page.get_by_role("option").filter(has_text=title).first.click()
+    dialog.get_by_text("Someone 2025, CC BY 4.0").wait_for()
     driver.settle()
-    assert "Someone 2025, CC BY 4.0" in dialog.inner_text()
 
 
 def fetch(driver) -> None:
