@@ -78,9 +78,6 @@ class StandIn:
         n = len(expression)
         return np.tile(np.arange(k), (n, 1)), np.full((n, k), 1 / k), np.full(n, 3.0)
 
-    def state_of(self, label):
-        return np.array([0.0, float(label == "P1"), 0.0])
-
     def rank_perturbations(self, expression, goal, *, target=None, up=(), down=(), unseen=()):
         self.asked.append((None if expression is None else expression.shape, goal, target, up, down, unseen))
         return pd.DataFrame(
@@ -204,7 +201,7 @@ def test_query_ranks_for_a_state_that_cells_share(call, stand_in, small_screen, 
     csv = tmp_path / "ranking.csv"
     code, _, _ = call("query", "any", small_screen, "--goal", "target", "--to", "P1", "--csv", csv)
     assert code == 0
-    assert StandIn.asked[-1][2].tolist() == [0.0, 1.0, 0.0]
+    assert StandIn.asked[-1][2] == "P1"
     assert pd.read_csv(csv)["sign"].tolist() == ["wrong", "right"]
     code, _, _ = call("query", "any", small_screen, "--goal", "target", "--to", small_screen)
     assert StandIn.asked[-1][2].shape == (1500, 3)

@@ -283,10 +283,9 @@ def _ask(
     progress: Progress,
 ) -> Answer:
     progress(0.85, "asking the model")
-    target = None if to is None else inference.state_of(to)
-    ranking = _numbered(inference.rank_perturbations(expression, goal, target=target))
+    ranking = _numbered(inference.rank_perturbations(expression, goal, target=to))
     most = min(5, len(inference.perturbations))
-    indices, scores, values = inference.predict_perturbations(expression, k=most, goal=goal, target=target)
+    indices, scores, values = inference.predict_perturbations(expression, k=most, goal=goal, target=to)
     if goal == "explain":
         first = np.bincount(indices[:, 0], minlength=len(inference.perturbations)) / len(indices)
         ranking["first"] = [first[inference.perturbations.index(p)] for p in ranking["perturbation"]]

@@ -334,10 +334,10 @@ def _targets(inference: HyperPerturbInference, label: str) -> tuple[str, ...]:
 
 
 def _state(inference: HyperPerturbInference, to: str) -> Any:
-    """The mean state of a label of the run's screen, or the cells of a file."""
+    """A label of the run's screen, or the cells of a file."""
     effects = inference.effects
     if to in (effects.control, *effects.perturbations):
-        return inference.state_of(to)
+        return to
     if Path(to).exists():
         return inference.align(_read_cells(Path(to)))
     raise HyperPerturbError(

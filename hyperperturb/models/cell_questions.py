@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from hyperperturb.runs.directory import RunDirectory
 
 Goal = Literal["explain", "revert", "target"]
+State = np.ndarray | sparse.spmatrix | str
+"""Cells (m, R), one cell (R,), or a label of the run's screen."""
 
 _MIN_MATCHED = 0.2
 _OPPOSITE = {"knockout": "activation", "knockdown": "activation", "activation": "knockdown"}
@@ -88,7 +90,7 @@ class CellQuestions:
         expression: np.ndarray | sparse.spmatrix,
         k: int = 5,
         goal: Goal = "explain",
-        target: np.ndarray | None = None,
+        target: State | None = None,
         *,
         unseen: Sequence[Sequence[str]] = (),
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -106,7 +108,7 @@ class CellQuestions:
             ``"explain"``: which perturbation made the cell what it is; ``"revert"``: which would take it back to
             control; ``"target"``: which leads from it to ``target``.
         target
-            (R,) or (n, R) wanted state, in the units of ``expression``.
+            (R,) or (n, R) cells in the wanted state, in the units of ``expression``, or a label of the run's screen.
         unseen
             Further sets of target genes for ``"explain"``, whose cells the run never saw: they are scored by their
             predicted effects, and all perturbations with them by discriminants.
@@ -158,7 +160,7 @@ class CellQuestions:
         expression: np.ndarray | sparse.spmatrix | None = None,
         goal: Goal = "explain",
         *,
-        target: np.ndarray | sparse.spmatrix | None = None,
+        target: State | None = None,
         up: Sequence[str] = (),
         down: Sequence[str] = (),
         unseen: Sequence[Sequence[str]] = (),
@@ -172,12 +174,14 @@ class CellQuestions:
         Parameters
         ----------
         expression
-            (n, R) cells that share a state, as for :meth:`predict_perturbations`; not needed with ``up`` and ``down``.
+            (n, R) cells (not their mean) that share a state, as for :meth:`predict_perturbations`; not needed with
+            ``up`` and ``down``.
         goal
             ``"explain"``: what made them so; ``"revert"``: what leads back to control; ``"target"``: what leads to
             ``target``, or moves the genes of ``up`` and ``down``.
         target
-            (R,) or (m, R): cells in the wanted state.
+            (R,) or (m, R): cells in the wanted state (cells, not their mean); or a label of the run's screen,
+            perturbation or control.
         up, down
             Response genes that should rise and fall, instead of ``target``.
         unseen
@@ -208,30 +212,27 @@ class CellQuestions:
         """
         heads = self._cell_heads()
         directions, confidence = heads.directions, heads.directions.of_cells
-        if goal == "target" and (up or down):
+        if (up or down) and goal != "target":
+            raise HyperPerturbError(
+                f"Lists of genes up and down are no question for the goal '{goal}'.",
+                hint="Use goal='target'.",
+            )
+        if up or down:
             if target is not None:
                 raise HyperPerturbError(
                     "A target state and lists of genes were both given.", hint="Give one of them."
                 )
             shift, n_cells, confidence = self._list_shift(up, down), np.inf, directions.of_lists
         else:
-            if expression is None:
+            if expression is None or np.shape(expression)[0] == 0:
                 raise HyperPerturbError(
                     "There are no cells to ask about.", hint="Pass expression=…, or up and down."
                 )
             inputs = heads.inputs(self._log_values(expression, "expression"))
-            aim = None
+            shift = self._wanted(inputs.mean(axis=0)[None], goal, target).mean(axis=0)[None]
             n_cells = float(len(inputs))
-            if goal == "target" and target is not None:
-                aim = self._log_values(
-                    np.atleast_2d(target) if isinstance(target, np.ndarray) else target, "target"
-                )
-                aim = heads.inputs(aim)
-                # One row is taken as a state known exactly.
-                n_cells = n_cells if len(aim) == 1 else 1.0 / (1.0 / n_cells + 1.0 / len(aim))
-                shift = (aim.mean(axis=0) - inputs.mean(axis=0))[None]
-            else:
-                shift = self._wanted(inputs.mean(axis=0)[None], goal, target)
+            if goal == "target" and np.ndim(target) == 2 and np.shape(target)[0] > 1:
+                n_cells = 1.0 / (1.0 / n_cells + 1.0 / np.shape(target)[0])
         further = [self._supported(genes) for genes in unseen]
         effects, measured = self._seen_effects, self._measured_effects
         if further:
@@ -253,12 +254,6 @@ class CellQuestions:
         """The response genes that states of cells are compared by."""
         return self._cell_heads().genes
 
-    def state_of(self, label: str) -> np.ndarray:
-        """Mean expression of a label of the run's screen, perturbation or control: (R,) log1p(CP10k)."""
-        if label == self.effects.control:
-            return self.effects.control_mean
-        return self.effects.mean[self.effects.index(label)]
-
     def _cell_heads(self) -> CellHeadArrays:
         if self._cells is None:
             raise HyperPerturbError(
@@ -267,7 +262,20 @@ class CellQuestions:
             )
         return self._cells
 
-    def _wanted(self, inputs: np.ndarray, goal: Goal, target: np.ndarray | None) -> np.ndarray:
+    def _target_inputs(self, target: State) -> np.ndarray:
+        """(m, H) inputs of cells in the wanted state, or of the mean cell of a label."""
+        if not isinstance(target, str):
+            target = np.atleast_2d(target) if isinstance(target, np.ndarray) else target
+            return self._cells.inputs(self._log_values(target, "target"))
+        # Not by the mean expression: the inputs of a mean are not the mean of the inputs.
+        directions = self._cells.directions
+        if target == self.effects.control:
+            return directions.control[None]
+        return (directions.control + directions.slope * self._measured_effects[self.effects.index(target)])[
+            None
+        ]
+
+    def _wanted(self, inputs: np.ndarray, goal: Goal, target: State | None) -> np.ndarray:
         """(n, H) the shift of inputs that the goal asks a perturbation for."""
         control = self._cells.directions.control
         if goal == "target":
@@ -275,7 +283,7 @@ class CellQuestions:
                 raise HyperPerturbError(
                     "The goal 'target' needs a target state.", hint="Pass target=…, or up and down."
                 )
-            return self._cells.inputs(self._log_values(np.atleast_2d(target), "target")) - inputs
+            return self._target_inputs(target) - inputs
         if goal == "explain":
             return inputs - control
         if goal == "revert":

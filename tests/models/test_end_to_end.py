@@ -348,14 +348,17 @@ def test_a_state_that_cells_share_is_explained_and_reverted_with_its_sign(infere
     back = inference.rank_perturbations(expression, "revert").iloc[0]
     assert (back["perturbation"], back["sign"], back["intervention"]) == (strongest, "wrong", "activation")
     assert back["score"] == pytest.approx(-first["score"])
-    assert inference.state_of("non-targeting").shape == (len(inference.response_genes),)
-    meant = inference.state_of(strongest) - inference.state_of("non-targeting")
-    np.testing.assert_allclose(
-        meant, inference.effects.effect[inference.perturbations.index(strongest)], atol=1e-5
+    # A label of the screen is a state too: control, and the perturbation's own.
+    home = inference.rank_perturbations(expression, "target", target="non-targeting")
+    assert (
+        home["perturbation"].tolist()
+        == inference.rank_perturbations(expression, "revert")["perturbation"].tolist()
     )
+    start = inference.align(trained.sim.adata[trained.sim.adata.obs["perturbation"] == "non-targeting"])
+    named = inference.rank_perturbations(start, "target", target=strongest).iloc[0]
+    assert (named["perturbation"], named["sign"]) == (strongest, "right")
     # From control to these cells is what explains them.
-    control = inference.align(trained.sim.adata[trained.sim.adata.obs["perturbation"] == "non-targeting"])
-    there = inference.rank_perturbations(control, "target", target=expression).iloc[0]
+    there = inference.rank_perturbations(start, "target", target=expression).iloc[0]
     assert (there["perturbation"], there["sign"]) == (strongest, "right")
 
 
@@ -378,6 +381,10 @@ def test_lists_of_genes_as_a_target(inference, strongest):
         inference.rank_perturbations(goal="target", up=up, target=inference.effects.control_mean)
     with pytest.raises(HyperPerturbError, match="no cells to ask about"):
         inference.rank_perturbations(goal="revert")
+    with pytest.raises(HyperPerturbError, match="no cells to ask about"):
+        inference.rank_perturbations(np.zeros((0, len(inference.response_genes))))
+    with pytest.raises(HyperPerturbError, match="no question for the goal 'revert'"):
+        inference.rank_perturbations(inference.effects.control_mean, "revert", up=up)
     with pytest.raises(HyperPerturbError, match="needs a target state"):
         inference.rank_perturbations(inference.effects.control_mean, "target")
 
