@@ -38,7 +38,7 @@ from hyperperturb.models.similarity import network_similarity
 
 RESPONSES, PROGRAMMES, HELD_OUT = 300, 60, 1000
 DEFAULT = (LANDMARKS, BLOCK)
-SIZES = ((100, BLOCK), (LANDMARKS, 100), DEFAULT, (2 * LANDMARKS, BLOCK))
+SIZES = ((100, BLOCK), (LANDMARKS, 10), (LANDMARKS, 100), DEFAULT, (2 * LANDMARKS, BLOCK))
 EXACT, RANDOM = ("exact", ""), ("exact, random sample", "")
 
 
