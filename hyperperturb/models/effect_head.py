@@ -16,7 +16,7 @@ NumPy only: training, inference and the tests share this file, and none of it ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -312,6 +312,15 @@ class EffectHead:
         cross = gene_kernel(self.kernels, p, genes, self.target_genes)
         explained = np.sum((cross @ self.precision) * cross, axis=1)
         return np.clip(explained / self._gene_variance, 0.0, 1.0)
+
+    def means(self, genes: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Predicted effects of very many single genes: numbers of some, and their (n, R) means, at a time."""
+        order = np.arange(len(genes))
+        if self.local is not None:  # block by block, because each block costs a look at its coefficients
+            order = np.argsort(self.local.prior.rows(genes), kind="stable")
+        for start in range(0, len(genes), 512):
+            part = order[start : start + 512]
+            yield part, self.predict([(genes[i],) for i in part], standard_error=False)[0]
 
     def nearest(self, gene: str, k: int = 3) -> list[str]:
         """The k tested genes that the kernel finds most like this one."""

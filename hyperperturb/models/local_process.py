@@ -129,13 +129,6 @@ class LocalProcess:
             out[here] += between @ self.coefficients[there]
         return out
 
-    def means(self, genes: Sequence[str]) -> np.ndarray:
-        """:meth:`mean` of very many genes, (len(genes), R) float32."""
-        out = np.empty((len(genes), self.weights.shape[1]), np.float32)
-        for start in range(0, len(genes), 1024):
-            out[start : start + 1024] = self.mean(genes[start : start + 1024])
-        return out
-
     def covariance(self, genes: Sequence[str]) -> np.ndarray:
         """Posterior covariance of f over genes, (len(genes), len(genes)), relative to the scale of each response."""
         rows = self.prior.rows(genes)

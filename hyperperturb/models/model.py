@@ -312,7 +312,10 @@ def assemble(
     model.curvature.assign(curvature)
     layer = model.effect
     if head.local is not None:
-        layer.table.assign(head.local.means(head.kernels.genes))
+        table = np.empty((len(points), len(head.response_genes)), np.float32)
+        for part, mean in head.means(head.kernels.genes):
+            table[part] = mean
+        layer.table.assign(table)
     else:
         layer.diffusion.assign(head.kernels.diffusion)
         layer.coefficients.assign(head.coefficients.astype(np.float32))

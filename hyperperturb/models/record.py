@@ -112,12 +112,11 @@ def _gene_table(t: Trained, *, seed: int) -> pd.DataFrame:
 
 
 def _predicted_strength(head: EffectHead, genes: Sequence[str]) -> np.ndarray:
-    """Energy distance (squared Euclidean) of the predicted effect of each gene, in blocks to bound the memory."""
-    out = []
-    for start in range(0, len(genes), 512):
-        mean, _ = head.predict([(g,) for g in genes[start : start + 512]], standard_error=False)
-        out.append(2.0 * np.sum(mean**2, axis=1))
-    return np.concatenate(out)
+    """Energy distance (squared Euclidean) of the predicted effect of each gene."""
+    out = np.empty(len(genes))
+    for part, mean in head.means(genes):
+        out[part] = 2.0 * np.sum(mean**2, axis=1)
+    return out
 
 
 def _metrics(t: Trained, genes: pd.DataFrame) -> RunMetrics:
