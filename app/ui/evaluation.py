@@ -144,6 +144,24 @@ def _methods(run: RunDirectory, found: RunMetrics) -> None:
         st.caption(
             "Without a ceiling: *Evaluate thoroughly* measures it on two halves of the screen's cells."
         )
+    if found.groups:
+        _groups(found)
+
+
+def _groups(found: RunMetrics) -> None:
+    """Errors apart by what training had seen of the targets: averages over all hide which question is hard."""
+    with st.expander("By number of genes, and how many of them training had seen"):
+        table = pd.DataFrame(
+            [
+                {"held out": group.words, "perturbations": group.n_perturbations}
+                | {row.label: getattr(row, "error", None) for row in group.methods}
+                for group in found.groups
+            ]
+        )
+        config = {name: st.column_config.NumberColumn(format="%.3f") for name in table.columns[2:]}
+        config["held out"] = st.column_config.TextColumn(pinned=True)
+        st.dataframe(table, hide_index=True, column_config=config)
+        st.caption("Squared error over that of no change; lower is better.")
 
 
 def _method_table(table: pd.DataFrame, kind: str) -> None:
@@ -303,8 +321,8 @@ def _all(run: RunDirectory, rows: pd.DataFrame) -> None:
     }
     config: dict[str, Any] = {"perturbation": st.column_config.TextColumn(pinned=True)}
     for name in table.columns[1:]:
-        whole = name in ("genes", "genes seen")
-        config[name] = st.column_config.NumberColumn(format="%.3g" if whole else "%.3f", help=notes.get(name))
+        whole = name in ("genes", "genes seen", "strength")
+        config[name] = st.column_config.NumberColumn(format="%.4g" if whole else "%.3f", help=notes.get(name))
     st.dataframe(
         table,
         hide_index=True,

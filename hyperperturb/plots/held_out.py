@@ -13,6 +13,7 @@ from hyperperturb.plots import theme
 from hyperperturb.plots.effects import EFFECT
 from hyperperturb.plots.labels import spaced_labels
 
+_BIN = 2.5  # per cent
 _MANY = 1500  # points after which a figure is drawn by the graphics card
 
 
@@ -345,12 +346,19 @@ def coverage_shares(
         return theme.empty("This run did not keep how often its intervals held the measured effects.")
     share = 100 * table["covered"].to_numpy(float)
     first = float(np.floor(min(share.min(), 100 * level - 10) / 5) * 5)
+    edges = np.arange(first, 100 + _BIN / 2, _BIN)
+    counts, _ = np.histogram(
+        share, edges
+    )  # the last bin holds 100 % itself, which plotly would put behind it
     figure = go.Figure(
-        go.Histogram(
-            x=share,
-            xbins={"start": first, "end": 100.001, "size": 2.5},
+        go.Bar(
+            x=edges[:-1] + _BIN / 2,
+            y=counts,
+            width=0.94 * _BIN,
             marker={"color": theme.LEAD, "opacity": 0.75, "line": {"width": 0}},
-            hovertemplate="%{x} %: %{y} perturbations<extra></extra>",
+            text=[f"{low:g} to {low + _BIN:g} %: {n}" for low, n in zip(edges[:-1], counts, strict=True)],
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
         )
     )
     theme.style(figure, height=height, legend=False)
@@ -375,5 +383,5 @@ def coverage_shares(
         showgrid=False,
     )
     figure.update_yaxes(title_text="perturbations")
-    figure.update_layout(bargap=0.06, margin={"t": 34})
+    figure.update_layout(margin={"t": 34})
     return figure

@@ -74,7 +74,9 @@ def test_verdict_first_then_everything_a_reader_asks(run):
     assert said.index("of the baselines") < places[0]
     assert "no cells to halve" in said  # a table of effects has no ceiling
     assert "flat twin was not trained" in said
-    methods, rows = (frame.value for frame in app.dataframe)
+    methods, groups, rows = (frame.value for frame in app.dataframe)
+    assert groups["perturbations"].sum() >= metrics["n_perturbations"]
+    assert "single genes, never seen" in set(groups["held out"])
     assert set(methods["Predictor"]) == {row["label"] for row in metrics["methods"]}
     assert len(rows) == metrics["n_perturbations"]
 
@@ -137,9 +139,9 @@ def test_any_number_of_perturbations_is_shown(run, n):
     rows = [one | {"perturbation": f"P{i}", "error": float(e)} for i, e in enumerate(rng.lognormal(size=n))]
     change(run, per_perturbation=[one] if n == 1 else rows, n_perturbations=n)
     app = shown(run)
-    assert len(app.dataframe) == (1 if n == 0 else 2)
+    assert len(app.dataframe) == (2 if n == 0 else 3)
     if n:
-        assert len(app.dataframe[1].value) == n
+        assert len(app.dataframe[2].value) == n
 
 
 def test_scores_of_an_earlier_version_are_shown_without_what_they_lack(run):

@@ -69,7 +69,7 @@ def test_stronger_perturbations_are_larger():
 @pytest.mark.parametrize("picture", PICTURES)
 def test_one_and_thousands_are_drawn(picture, n):
     figure = picture(_rows(n))
-    points = sum(len(trace.x) for trace in figure.data)
+    points = sum(sum(trace.y) if picture is coverage_shares else len(trace.x) for trace in figure.data)
     assert points == n
     if picture is not coverage_shares:
         assert {type(trace) for trace in figure.data} == {go.Scatter if n == 1 else go.Scattergl}
@@ -132,6 +132,7 @@ def test_calibration_rings_the_chosen_one_and_coverage_tells_its_mean():
     points = error_calibration(rows, chosen="P7").data[0]
     assert np.argmax(points.marker.size) == list(points.customdata).index("P7")
     np.testing.assert_allclose(points.y, rows["actual_error"])
+    assert coverage_shares(rows.assign(covered=1.0)).data[0].y[-1] == 40  # all of it in the last bin
     shown = {note.text for note in coverage_shares(rows.assign(covered=0.82)).layout.annotations}
     assert shown == {"asked for 90 %", "mean 82 %"}
 
