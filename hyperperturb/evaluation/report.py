@@ -138,6 +138,8 @@ class RunMetrics(HeldOut):
         ``spearman`` and ``p_value`` of radius with degree.
     curvature, fit
         Curvature magnitude; correlation of exp(−distance) with the networks' similarity.
+    curvature_low, curvature_high
+        95 % interval of the curvature at which the points, as they are, fit the similarities best; None in older runs.
     policy
         Scores of the cell heads, or None.
     """
@@ -147,6 +149,8 @@ class RunMetrics(HeldOut):
     hub_radius: dict[str, float | None]
     curvature: float
     fit: float
+    curvature_low: float | None = None
+    curvature_high: float | None = None
     policy: dict[str, Any] | None = None
 
 

@@ -52,7 +52,8 @@ def write_card(
         "## Space",
         "",
         f"- {len(universe.genes):,} genes, {config.settings.embedding_dim} dimensions, curvature "
-        f"−{metrics.curvature:.3f}",
+        f"−{metrics.curvature:.3f} (at these points the similarities fit best between −{metrics.curvature_low:.3f} "
+        f"and −{metrics.curvature_high:.3f}: 95 % interval over genes)",
         f"- correlation of exp(−distance) with the networks' diffusion similarity: {metrics.fit:.3f}",
         f"- rank correlation of a gene's radius with its degree: {metrics.hub_radius['spearman']:.3f}",
         f"- kernel (variances relative to the mean squared effect): mean {p.mean:.3g}, diffusion {p.diffusion:.3g}, "

@@ -25,6 +25,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models import local_process
+from hyperperturb.models.error_scale import fit_error_scale, size_factor
 from hyperperturb.models.gene_kernels import (
     GeneKernels,
     KernelParameters,
@@ -67,6 +68,9 @@ class EffectHead:
         (T, T): what the training perturbations take off the prior variance.
     scale
         (R,): signal variance of every response gene, in squared effect units.
+    size
+        Summed squared effects of a typical left-out prediction, in squared effect units: the variance grows with the
+        prediction (:mod:`hyperperturb.models.error_scale`); 0 where it does not.
     own_slope, own_level, own_error
         What a perturbation does to its own target: ``own_slope`` times the target's control level (R,), give or take
         ``own_error`` (natural-log units).
@@ -90,6 +94,7 @@ class EffectHead:
     own_level: np.ndarray
     interactions: Interactions | None = None
     local: LocalProcess | None = None
+    size: float = 0.0
 
     @classmethod
     def fit(
@@ -174,10 +179,18 @@ class EffectHead:
         factor = cho_factor(C, lower=True)
         solved = cho_solve(factor, Y)
         # The scale of each response gene is its maximum-likelihood value (Rasmussen & Williams 2006, §5.4.1),
-        # made to agree, in total, with the leave-one-gene-out residuals: those are what a held-out gene
-        # meets.
+        # stretched to what a held-out gene meets.
         scale = np.maximum(np.einsum("pr,pr->r", Y, solved) / len(Y), 1e-12)
-        scale = scale * _calibration(factor, solved, scale, gene_groups(targets, genes))
+        size, stretch = fit_error_scale(
+            factor,
+            solved,
+            Y,
+            gene_groups(targets, genes),
+            noise=chosen.noise + noise,
+            weight=np.sum(A**2, axis=1),
+            scale=scale,
+            standard_error=standard_error,
+        )
         return cls(
             parameters=chosen,
             kernels=kernels.restricted_to(genes),
@@ -185,7 +198,8 @@ class EffectHead:
             response_genes=tuple(response_genes),
             coefficients=A.T @ solved,
             precision=A.T @ cho_solve(factor, A),
-            scale=scale,
+            scale=stretch * scale,
+            size=size,
             **common,
             interactions=Interactions.solved(targets, factor, solved, A) if chosen.pair > 0 else None,
         )
@@ -198,8 +212,8 @@ class EffectHead:
         Parameters
         ----------
         targets
-            Q sets of target genes; a gene outside the universe gets the common mean effect and the widest
-            error.
+            Q sets of target genes; a gene outside the universe gets the common mean effect, and nothing takes off
+            its variance.
 
         Returns
         -------
@@ -216,11 +230,12 @@ class EffectHead:
             )
         if self.interactions is not None:
             mean += self._with_pairs(targets) @ self.interactions.coefficients
+        wider = size_factor(np.sum(mean**2, axis=1), np.asarray((B * B).sum(axis=1)).ravel(), self.size)
         rows, columns = self._own(targets)
         mean[rows, columns] = self.own_slope * self.own_level[columns]
         if not standard_error:
             return mean, None
-        error = np.sqrt(np.outer(self._variance(targets, B, genes), self.scale))
+        error = np.sqrt(np.outer(self._variance(targets, B, genes) * wider, self.scale))
         error[rows, columns] = self.own_error
         return mean, error
 
@@ -328,17 +343,6 @@ class EffectHead:
             return self.local.nearest(gene, k)
         likeness = gene_kernel(self.kernels, self.parameters, [gene], self.target_genes)[0]
         return [self.target_genes[i] for i in np.argsort(-likeness, kind="stable")[:k]]
-
-
-def _calibration(factor: tuple, solved: np.ndarray, scale: np.ndarray, groups: Sequence[np.ndarray]) -> float:
-    """Ratio of the squared leave-one-gene-out residuals to the variance the process expects of them."""
-    inverse = cho_solve(factor, np.eye(len(solved)))
-    observed = expected = 0.0
-    for rows in groups:
-        block = np.linalg.inv(inverse[np.ix_(rows, rows)])
-        observed += float(np.sum((block @ solved[rows]) ** 2))
-        expected += float(np.trace(block)) * float(scale.sum())
-    return observed / expected
 
 
 def _relative_noise(standard_error: np.ndarray | None, mean_square: float, n: int) -> np.ndarray:

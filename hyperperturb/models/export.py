@@ -92,6 +92,7 @@ def save_arrays(
         "parameters": asdict(head.parameters),
         "own_slope": head.own_slope,
         "own_error": head.own_error,
+        "size": head.size,
         "cells": None
         if cells is None
         else {
@@ -163,6 +164,7 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
             scale=arrays["scale"],
             own_slope=float(about["own_slope"]),
             own_error=float(about["own_error"]),
+            size=float(about.get("size", 0.0)),  # older runs have intervals that do not grow with the effect
             own_level=arrays["own_level"],
             interactions=None
             if "pairs" not in about

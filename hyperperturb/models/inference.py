@@ -24,6 +24,7 @@ from hyperperturb.models.left_out import left_out_effects
 from hyperperturb.runs.directory import RunDirectory
 
 Level = Literal["measured", "supported", "weak", "none"]
+Reason = Literal["not_in_universe", "in_no_network", "no_tested_neighbour", "common_mean_only"]
 
 # Share of a gene's own variance that the training perturbations explain: under the first there is nothing but the mean
 # effect to go by, under the second hardly more.
@@ -35,7 +36,9 @@ class Support(BaseModel):
 
     ``level`` is ``measured`` (every target was perturbed in the training data), ``supported``, ``weak`` or ``none``
     (the answer is a refusal); ``score`` the share of the effect's own variance that is explained; ``why`` a sentence;
-    ``nearest`` the nearest genes that are supported.
+    ``nearest`` the nearest genes that are supported; ``reason``, of a refusal, says the same as ``why`` for programs:
+    ``not_in_universe``, ``in_no_network``, ``no_tested_neighbour`` or ``common_mean_only`` (on this screen the networks
+    do not help, so that the same would be predicted for every gene).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,13 +47,17 @@ class Support(BaseModel):
     score: float
     why: str
     nearest: tuple[str, ...] = ()
+    reason: Reason | None = None
 
 
 class Refusal(HyperPerturbError):  # noqa: N818  it is an answer, not a fault
-    """The model has no ground to answer on; ``nearest`` names supported genes near the ones asked for."""
+    """The model has no ground to answer on.
 
-    def __init__(self, message: str, *, nearest: Sequence[str] = ()) -> None:
-        self.nearest = tuple(nearest)
+    ``nearest`` names supported genes near the ones asked for, ``reason`` is that of :class:`Support`.
+    """
+
+    def __init__(self, message: str, *, nearest: Sequence[str] = (), reason: Reason | None = None) -> None:
+        self.nearest, self.reason = tuple(nearest), reason
         hint = f"The nearest supported genes are {', '.join(self.nearest)}." if self.nearest else ""
         super().__init__(message, hint=hint)
 
@@ -214,6 +221,7 @@ class HyperPerturbInference(CellQuestions):
                 why=f"{_names(unknown)} {'is' if len(unknown) == 1 else 'are'} not in the universe of this run: "
                 "in none of its networks, or left out because others lie nearer to what was measured.",
                 nearest=self._similar_names(unknown),
+                reason="not_in_universe",
             )
         tested = {g for target in self.effects.targets for g in target}
         score = self._head.support(targets)
@@ -228,11 +236,9 @@ class HyperPerturbInference(CellQuestions):
             )
             return Support(level="measured", score=value, why=why)
         if value < SUPPORT_NONE:
+            reason, why = self._no_ground(worst, tested)
             return Support(
-                level="none",
-                score=value,
-                why=f"{worst} was never perturbed, and no network connects it to a gene that was.",
-                nearest=self._supported_near(worst),
+                level="none", score=value, why=why, nearest=self._supported_near(worst), reason=reason
             )
         related = ", ".join(self._head.nearest(worst))
         if value < SUPPORT_WEAK:
@@ -301,10 +307,28 @@ class HyperPerturbInference(CellQuestions):
         """Predict a training perturbation as if it had not been measured; see :func:`left_out_effects`."""
         return left_out_effects(self._head, self.effects, label)
 
+    def _no_ground(self, gene: str, tested: set[str]) -> tuple[Reason, str]:
+        """Why nothing is known about a gene of the universe that was not perturbed."""
+        untested = ~self.genes["gene"].isin(tested)
+        if (self.genes.loc[untested, "support"] < SUPPORT_NONE).all():
+            return "common_mean_only", (
+                f"{gene} was never perturbed, and on this screen the networks do not help to predict genes that were "
+                "not: all of them would get the common mean effect."
+            )
+        if self.network.degree[self._row[gene]] == 0:
+            return (
+                "in_no_network",
+                f"{gene} was never perturbed, and none of the networks of this run knows it.",
+            )
+        return "no_tested_neighbour", (
+            f"{gene} was never perturbed, and no network connects it to a gene that was, or only from afar."
+        )
+
     def _refuse_unknown(self, genes: Sequence[str]) -> Refusal:
         return Refusal(
             f"{_names(genes)} {'is' if len(genes) == 1 else 'are'} not in the universe of this run.",
             nearest=self._similar_names(genes),
+            reason="not_in_universe",
         )
 
     def _similar_names(self, genes: Sequence[str]) -> tuple[str, ...]:
@@ -329,7 +353,11 @@ class HyperPerturbInference(CellQuestions):
         genes = _clean(targets)
         support = self.support(genes)
         if support.level == "none":
-            raise Refusal(f"No prediction for {' + '.join(genes)}. {support.why}", nearest=support.nearest)
+            raise Refusal(
+                f"No prediction for {' + '.join(genes)}. {support.why}",
+                nearest=support.nearest,
+                reason=support.reason,
+            )
         return genes
 
 

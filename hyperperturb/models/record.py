@@ -20,7 +20,7 @@ from hyperperturb.models.cell_training import FittedHeads
 from hyperperturb.models.disk import disk_layout
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.export import CellHeadArrays, save_arrays
-from hyperperturb.models.gene_space import fit_quality
+from hyperperturb.models.gene_space import curvature_interval, fit_quality
 from hyperperturb.models.model import HyperPerturbModel
 from hyperperturb.models.strength import energy_distance
 from hyperperturb.models.universe import Universe
@@ -123,10 +123,13 @@ def _metrics(t: Trained, genes: pd.DataFrame) -> RunMetrics:
     connected = genes[genes["degree"] > 0]
     rho, p_value = spearmanr(connected["radius"], connected["degree"])
     strength = dict(zip(t.effects.perturbations, energy_distance(t.effects).tolist(), strict=True))
+    low, high = curvature_interval(t.points, t.curvature, t.universe.similarity)
     return RunMetrics(
         **held_out(t.scores, strength=strength).model_dump(),
         hub_radius={"spearman": float(rho), "p_value": float(p_value)},
         curvature=t.curvature,
+        curvature_low=low,
+        curvature_high=high,
         fit=fit_quality(t.points, t.curvature, t.universe.similarity),
         policy=None if t.fitted is None else t.fitted.scores,
     )

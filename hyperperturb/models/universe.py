@@ -96,7 +96,7 @@ def build_universe(
     genes = tuple(sorted(chosen))
     return Universe(
         genes=genes,
-        adjacency=_induced(combined, genes),
+        adjacency=induced(combined, genes),
         similarity=network_similarity(_graphs(networks, genes, covered)),
         n_left_out=len(set(combined.genes) - set(genes)),
     )
@@ -107,9 +107,9 @@ def _graphs(
 ) -> list[sparse.csr_array]:
     """The graphs that genes are compared along; the order of the networks does not matter."""
     if len(networks) == 1:
-        return [_induced(networks[0], genes)]
+        return [induced(networks[0], genes)]
     widest = max(networks, key=lambda net: ((net.index(targets) >= 0).sum(), net.n_genes, net.name))
-    return [_induced(widest, genes), shared_neighbours(networks, genes)]
+    return [induced(widest, genes), shared_neighbours(networks, genes)]
 
 
 def _some(names: Collection[str], n: int = 3) -> str:
@@ -132,7 +132,7 @@ def _visits(adjacency: sparse.csr_array, targets: list[int], response: list[int]
     return visits
 
 
-def _induced(network: Network, genes: Sequence[str]) -> sparse.csr_array:
+def induced(network: Network, genes: Sequence[str]) -> sparse.csr_array:
     """The network's weights among ``genes`` in that order; genes it does not know are isolated."""
     index = {g: i for i, g in enumerate(network.genes)}
     rows = np.array([i for i, g in enumerate(genes) if g in index], dtype=np.int64)

@@ -43,7 +43,7 @@ def head(kernels, table) -> EffectHead:
     )
 
 
-def weight(target: tuple[str, ...], p: KernelParameters = FIXED) -> float:
+def weight_of(target: tuple[str, ...], p: KernelParameters = FIXED) -> float:
     return 1.0 if len(target) == 1 else p.factor
 
 
@@ -55,7 +55,7 @@ def by_hand(kernels: GeneKernels, p: KernelParameters, a: tuple[str, ...], b: tu
             i, j = GENES.index(g), GENES.index(h)
             k = p.mean + p.diffusion * kernels.diffusion[i, j] + p.hyperbolic * kernels.hyperbolic[i, j]
             total += k + (p.own if g == h else 0.0)
-    return weight(a, p) * weight(b, p) * total
+    return weight_of(a, p) * weight_of(b, p) * total
 
 
 def gaussian_process(kernels, p, targets, effect, noise, asked):
@@ -84,27 +84,40 @@ def test_standard_errors_equal_the_process_written_out(head, kernels, table):
     effect, error = table
     noise = relative_noise(effect, error)
     _, variance = gaussian_process(kernels, FIXED, TARGETS, effect, noise, ASKED)
-    assert head.predict(ASKED)[1] == pytest.approx(np.sqrt(np.outer(variance, head.scale)), rel=1e-5)
+    plain = replace(head, size=0.0).predict(ASKED)[1]
+    assert plain == pytest.approx(np.sqrt(np.outer(variance, head.scale)), rel=1e-5)
+    mean, error = head.predict(ASKED)
+    weight = np.array([len(q) * weight_of(q) ** 2 for q in ASKED])
+    wider = (0.3 + (mean**2).sum(axis=1) / (head.size * weight)) / 1.3
+    assert error == pytest.approx(plain * np.sqrt(wider)[:, None], rel=1e-6)
 
 
-def test_scales_follow_the_response_genes_and_the_held_out_residuals(head, kernels, table):
+def test_nine_tenths_of_left_out_effects_lie_inside_the_intervals(head, kernels, table):
+    """Every gene left out by hand: its predictions' size, and how far the measured effects are from them."""
     effect, error = table
     noise = relative_noise(effect, error)
     C = np.array([[by_hand(kernels, FIXED, a, b) for b in TARGETS] for a in TARGETS]) + np.diag(noise)
     likely = np.array([y @ np.linalg.solve(C, y) / len(TARGETS) for y in effect.T])
-    observed = expected = 0.0
-    for gene in {g for t in TARGETS for g in t}:
+    assert head.scale / likely == pytest.approx(np.full(R, head.scale[0] / likely[0]), rel=1e-6)
+    sizes, cases = [], []
+    for gene in sorted({g for t in TARGETS for g in t}):
         out = [i for i, t in enumerate(TARGETS) if gene in t]
         rest = [i for i, t in enumerate(TARGETS) if gene not in t]
-        mean, _ = gaussian_process(
-            kernels, FIXED, [TARGETS[i] for i in rest], effect[rest], noise[rest], [TARGETS[i] for i in out]
+        asked = [TARGETS[i] for i in out]
+        mean, variance = gaussian_process(
+            kernels, FIXED, [TARGETS[i] for i in rest], effect[rest], noise[rest], asked
         )
-        left = C[np.ix_(out, out)] - C[np.ix_(out, rest)] @ np.linalg.solve(
-            C[np.ix_(rest, rest)], C[np.ix_(rest, out)]
-        )
-        observed += ((mean - effect[out]) ** 2).sum()
-        expected += np.trace(left) * likely.sum()
-    assert head.scale == pytest.approx(likely * observed / expected, rel=1e-6)
+        square = (mean**2).sum(axis=1) / [len(q) * weight_of(q) ** 2 for q in asked]
+        sizes += square.tolist()
+        cases += [
+            (square[k], variance[k], (effect[i] - mean[k]) ** 2, error[i] ** 2) for k, i in enumerate(out)
+        ]
+    assert head.size == pytest.approx(np.mean(sizes), rel=1e-6)
+    inside = [
+        missed <= 1.645**2 * (variance * (0.3 + square / head.size) / 1.3 * head.scale + measured)
+        for square, variance, missed, measured in cases
+    ]
+    assert np.mean(inside) == pytest.approx(0.9, abs=1.5 / (len(cases) * R))
 
 
 def test_a_pair_of_unseen_genes_is_never_more_certain_than_the_process_allows(head, kernels, table):
@@ -114,7 +127,7 @@ def test_a_pair_of_unseen_genes_is_never_more_certain_than_the_process_allows(he
     for pair in (("G7", "G8"), ("G9", "G11"), ("G7", "G10")):
         _, alone = gaussian_process(kernels, FIXED, TARGETS, effect, noise, [(g,) for g in pair])
         _, both = gaussian_process(kernels, FIXED, TARGETS, effect, noise, [pair])
-        got = head.predict([pair])[1][0] ** 2 / head.scale
+        got = replace(head, size=0.0).predict([pair])[1][0] ** 2 / head.scale
         independent = FIXED.factor**2 * alone.sum()
         assert got.min() >= independent - 1e-6
         assert got.max() <= max(independent, both[0]) + 2 * FIXED.factor**2 * FIXED.mean
@@ -179,10 +192,11 @@ def test_the_search_improves_on_its_start(drawn):
 
 
 def test_a_gene_outside_the_universe_gets_the_mean_effect_and_the_widest_error(head):
-    mean, error = head.predict([("ELSEWHERE",), *((g,) for g in GENES)])
+    mean, _ = head.predict([("ELSEWHERE",), *((g,) for g in GENES)])
     cross = FIXED.mean * np.ones(len(head.target_genes))
     assert mean[0] == pytest.approx(cross @ head.coefficients)
-    assert (error[0] >= error[1:] - 1e-12).all()
+    _, error = replace(head, size=0.0).predict([("ELSEWHERE",), *((g,) for g in GENES)])
+    assert (error[0] >= error[1:] - 1e-12).all(), "before it is widened by the size of the effect"
 
 
 def test_design_matrix_and_kernel_blocks(kernels):

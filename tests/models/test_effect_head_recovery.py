@@ -41,7 +41,8 @@ def test_effects_that_are_smooth_on_the_graph_are_recovered(draw, seed):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("on_graph", [0.3, 0.9])
 def test_ninety_per_cent_intervals_hold_nine_in_ten(draw, seed, on_graph):
-    """Singles never seen, pairs never seen, and what was measured (against the noise-free truth)."""
+    """Singles never seen, pairs never seen, and what was measured (against the noise-free truth, which is wider than
+    needed: a measured effect is larger than what is predicted of one that was left out)."""
     drawn = draw(seed, on_graph=on_graph)
     head = fitted(drawn)
     unseen = [(g,) for g in drawn.unseen]
@@ -49,7 +50,7 @@ def test_ninety_per_cent_intervals_hold_nine_in_ten(draw, seed, on_graph):
     for asked in (unseen, pairs, drawn.targets):
         mean, error = head.predict(asked)
         covered = np.mean(np.abs(mean - drawn.truth(asked)) < 1.645 * error)
-        assert 0.80 <= covered <= 0.985 if asked is drawn.targets else 0.80 <= covered <= 0.97
+        assert 0.80 <= covered <= 0.999 if asked is drawn.targets else 0.80 <= covered <= 0.97
 
 
 def test_a_network_with_its_genes_permuted_helps_no_more_than_the_mean(draw):

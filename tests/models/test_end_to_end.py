@@ -128,6 +128,8 @@ def test_metrics_and_card(inference, trained):
     assert len(metrics["per_perturbation"]) == 30
     assert metrics["hub_radius"]["spearman"] < -0.6, "after three epochs"
     assert metrics["curvature"] == inference.curvature > 0
+    assert 0 < metrics["curvature_low"] <= metrics["curvature_high"]
+    assert f"between −{metrics['curvature_low']:.3f}" in inference.run.file("card.md").read_text()
     assert inference.verdict == metrics["verdict"]
     assert inference.verdict.startswith("Yes" if inference.ahead else "No")
     card = (trained.path / "card.md").read_text()
@@ -200,6 +202,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(inference, unseen, spoil):
     with pytest.raises(Refusal) as refused:
         inference.predict_effects([spoil(unseen)])
     assert "not in the universe of this run" in str(refused.value)
+    assert refused.value.reason == "not_in_universe"
     assert refused.value.nearest
     assert set(refused.value.nearest) <= set(inference.genes["gene"])
 
@@ -217,13 +220,30 @@ def test_a_gene_that_no_network_connects_is_refused(inference, trained):
     assert support.score < 0.005
     with pytest.raises(Refusal) as refused:
         inference.predict_effects([trained.isolated])
-    assert trained.isolated in str(refused.value)
+    assert f"{trained.isolated} was never perturbed, and none of the networks" in str(refused.value)
+    assert refused.value.reason == support.reason == "in_no_network"
     assert refused.value.nearest
     for gene in refused.value.nearest:
         assert inference.predict_effects([gene]).support.level != "none"
     partner = inference.effects.targets[0][0]
     with pytest.raises(Refusal):
         inference.predict_effects([partner, trained.isolated])
+
+
+def test_a_refusal_says_whether_it_is_the_gene_or_the_screen(inference, trained, monkeypatch):
+    """A gene far from all tested ones; and a screen on which the networks say nothing about any gene."""
+    row = inference._row[trained.isolated]
+    degree = inference.network.degree.copy()
+    degree[row] = 1
+    monkeypatch.setattr(type(inference.network), "degree", degree)
+    assert inference.support([trained.isolated]).reason == "no_tested_neighbour"
+    tested = {g for target in inference.effects.targets for g in target}
+    useless = inference.genes.assign(support=inference.genes["gene"].isin(tested).astype(float))
+    monkeypatch.setattr(inference, "genes", useless)
+    support = inference.support([trained.isolated])
+    assert support.reason == "common_mean_only"
+    assert "the networks do not help" in support.why
+    assert set(support.nearest) <= tested
 
 
 @pytest.mark.parametrize("nothing", [[], [""], [" "]])

@@ -9,7 +9,12 @@ from scipy.stats import rankdata, spearmanr
 keras = pytest.importorskip("keras")
 
 from hyperperturb.manifolds import poincare  # noqa: E402
-from hyperperturb.models.gene_space import fit_gene_space, fit_quality, hub_radius  # noqa: E402
+from hyperperturb.models.gene_space import (  # noqa: E402
+    curvature_interval,
+    fit_gene_space,
+    fit_quality,
+    hub_radius,
+)
 from hyperperturb.models.graph_blocks import DiffusionBlocks  # noqa: E402
 from hyperperturb.models.graph_fit import first_points  # noqa: E402
 from hyperperturb.models.graph_points import DiffusionPoints  # noqa: E402
@@ -225,3 +230,20 @@ def test_hubs_of_the_demo_network_are_in_the_middle_with_the_quick_preset():
     rho = spearmanr(np.linalg.norm(points, axis=1)[connected], degree[connected]).statistic
     assert rho <= -0.8
     assert fit_quality(points, float(space.curvature), similarity) > 0.8
+
+
+@pytest.mark.parametrize("c", [0.5, 2.0])
+def test_the_interval_of_the_curvature_holds_that_of_the_similarities(c):
+    """Narrow where the similarities are those of the points, wide where they are noisy."""
+    rng = np.random.default_rng(0)
+    points = poincare.expmap0(rng.normal(scale=0.6, size=(150, 5)), c=1.0)
+    exact = np.exp(-poincare.pairwise_dist(points, points, c=1.0) / np.sqrt(c))
+    noise = np.exp(rng.normal(scale=0.5, size=exact.shape))
+    low, high = curvature_interval(points, 1.2 * c, exact)
+    noisy_low, noisy_high = curvature_interval(
+        points, 1.2 * c, exact * np.sqrt(noise * noise.T) / noise.mean()
+    )
+    assert low == pytest.approx(c, rel=0.03)
+    assert high == pytest.approx(c, rel=0.03)
+    assert noisy_low < noisy_high
+    assert noisy_high - noisy_low > high - low
