@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import keras
 import numpy as np
 from _report import header
 from scipy.stats import t as student
@@ -39,6 +40,7 @@ def kernels_of(
     """The points' similarity as the only kernel, its fit to the networks' similarity, and the curvature."""
     space = place_genes(universe, settings, manifold=manifold, seed=seed)
     points, curvature = space.all_positions(), float(space.curvature)
+    keras.utils.clear_session()
     row = {gene: i for i, gene in enumerate(universe.genes)}
     columns = np.array([row[gene] for gene in targets])
     near = proximity(points, space.manifold, curvature, np.arange(len(points)), columns)

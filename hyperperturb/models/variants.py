@@ -153,8 +153,11 @@ def trained_kernels(
     seed: int | None = None,
 ) -> GeneKernels | Neighbourhoods:
     """What the effect head knows about genes once their points are trained; see :func:`place_genes`."""
+    import keras
+
     space = place_genes(universe, settings, manifold=manifold, seed=seed)
     near = partial(proximity, space.all_positions(), space.manifold, float(space.curvature))
+    keras.utils.clear_session()  # or the graphs of every training stay, 50 MB and more each
     return target_kernels(universe, near, targets)
 
 
