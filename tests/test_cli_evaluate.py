@@ -145,6 +145,16 @@ def test_what_cannot_be_judged_is_said_in_a_line(call, files, tmp_path, words, s
     assert not (tmp_path / "results").exists(), "nothing half-written"
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(call, files, tmp_path):
+    (tmp_path / "taken").write_text("")
+    code, _, err = call(
+        "benchmark", files["screen"], "--network", files["network"], "--out", tmp_path / "taken"
+    )
+    assert code == 1
+    assert "cannot be written" in err
+    assert "Controls" not in err, "nothing was read before"
+
+
 def test_an_unfinished_run_is_not_judged(call, tmp_path):
     from hyperperturb.runs.config import RunConfig
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -140,6 +141,7 @@ def benchmark(
     every method), and pictures as HTML.
     """
     check_mode(mode)
+    _check_folder(out)
     started = time.monotonic()
     with json_only(as_json), show_progress() as progress:
         settings = make_settings(preset, {})
@@ -161,6 +163,15 @@ def benchmark(
         return
     _print_found(found)
     print(out / "report.md")
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse, before any work is done, a folder that cannot be written to."""
+    there = next((path for path in (out, *out.absolute().parents) if path.exists()), out)
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise HyperPerturbError(
+            f"The results cannot be written to '{out}'.", hint="Choose a folder you may write to with --out."
+        )
 
 
 def _question(split: str, folds: int, seeds: range, twin: bool, full: bool) -> Question:
