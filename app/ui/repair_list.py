@@ -74,7 +74,7 @@ def _button(workspace: Workspace, dataset: Dataset, entry: Repair, job: str, *, 
 
         jobs.start(
             job,
-            f"{mend.button}",
+            mend.button,
             lambda progress: mend_dataset(workspace, dataset.name, entry.code, progress=progress),
         )
         st.rerun()
