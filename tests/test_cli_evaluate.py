@@ -40,15 +40,14 @@ def files(tmp_path_factory) -> dict[str, Path]:
     return write_simulation(simulation, tmp_path_factory.mktemp("judged") / "screen.h5ad")
 
 
-@pytest.fixture(scope="module")
-def run(files, tmp_path_factory) -> RunDirectory:
+def train(files: dict[str, Path], folder: Path) -> RunDirectory:
     """A run trained for one epoch on that screen and its network."""
     from hyperperturb.models.settings import TrainingSettings
     from hyperperturb.models.train import train_run
     from hyperperturb.runs.config import NetworkSource, RunConfig
 
     made = RunDirectory.create(
-        tmp_path_factory.mktemp("runs"),
+        folder,
         RunConfig(
             screen=files["screen"],
             column="perturbation",
@@ -61,6 +60,11 @@ def run(files, tmp_path_factory) -> RunDirectory:
     train_run(made)
     made.finish()
     return made
+
+
+@pytest.fixture(scope="module")
+def run(files, tmp_path_factory) -> RunDirectory:
+    return train(files, tmp_path_factory.mktemp("runs"))
 
 
 @keras_saving
@@ -87,6 +91,18 @@ def test_a_run_is_judged_with_ceiling_and_seeds(call, run):
     again = run.metrics()
     assert again["ceiling"] is None
     for old, new in zip(before["methods"], again["methods"], strict=True):
+        assert new["error"] == pytest.approx(old["error"], rel=1e-3), old["name"]
+
+
+@keras_saving
+@pytest.mark.slow
+def test_a_run_of_very_many_targets_is_judged_with_its_own_points(call, files, tmp_path, monkeypatch):
+    """Such a run keeps no kernels: they are made anew of its networks and its points."""
+    monkeypatch.setattr("hyperperturb.models.predictor.EXACT_UP_TO", 5)
+    made = train(files, tmp_path)
+    before = made.metrics()
+    assert call("evaluate", made.path, "--halves", "none")[0] == 0
+    for old, new in zip(before["methods"], made.metrics()["methods"], strict=True):
         assert new["error"] == pytest.approx(old["error"], rel=1e-3), old["name"]
 
 

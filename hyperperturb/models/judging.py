@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -26,10 +27,10 @@ from hyperperturb.evaluation.verdict import HELD_OUT, MODEL
 from hyperperturb.files import atomic_path, write_json
 from hyperperturb.models.baselines import simple_baselines
 from hyperperturb.models.cells import screen_values
-from hyperperturb.models.export import load_arrays
+from hyperperturb.models.export import hyperbolic_similarity, load_arrays
 from hyperperturb.models.gene_kernels import GeneKernels
 from hyperperturb.models.neighbourhoods import Neighbourhoods
-from hyperperturb.models.predictor import model_predictor
+from hyperperturb.models.predictor import model_predictor, target_kernels
 from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.models.sources import CellSource, gather_networks
 from hyperperturb.models.strength import energy_distance
@@ -327,7 +328,7 @@ def evaluate_run(
         seed=config.settings.seed,
         progress=scaled(progress, 0.0, 0.1),
     )
-    head = load_arrays(run.file("arrays.npz"))[2]
+    points, curvature, head, _ = load_arrays(run.file("arrays.npz"))
     kernels = None if head.local is not None else head.kernels
     if kernels is None or set(question.variants) - {"random_embedding"}:
         networks = gather_networks(
@@ -339,6 +340,19 @@ def evaluate_run(
             note=lambda sentence: progress(0.2, sentence),
         )
         material = replace(material, networks=tuple(networks))
+    if kernels is None:  # of very many targets a run keeps the solution, not what the process looks at
+        targets = sorted({g for target in effects.targets for g in target})
+        universe = build_universe(
+            material.networks,
+            targets=targets,
+            response_genes=effects.genes,
+            max_genes=config.settings.max_genes,
+        )
+        if universe.genes != head.kernels.genes:
+            raise HyperPerturbError(
+                "The networks are no longer those of the run.", hint="Train the run anew."
+            )
+        kernels = target_kernels(universe, partial(hyperbolic_similarity, points, curvature), targets)
     scores, found = judge(
         material, question, config.settings, kernels=kernels, progress=scaled(progress, 0.2, 1.0)
     )
