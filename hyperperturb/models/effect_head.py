@@ -157,7 +157,7 @@ class EffectHead:
         chosen = parameters or search_parameters(targets, genes, Y, noise, kernels, seed)
         common = {"own_slope": slope, "own_error": own_error, "own_level": level}
         if isinstance(kernels, Neighbourhoods):
-            local, scale = local_process.fit(kernels, chosen, targets, genes, Y, noise)
+            local, scale, size = local_process.fit(kernels, chosen, targets, genes, Y, noise, standard_error)
             return cls(
                 parameters=chosen,
                 kernels=kernels.landmarks.restricted_to(()),
@@ -166,6 +166,7 @@ class EffectHead:
                 coefficients=np.zeros((0, Y.shape[1])),
                 precision=np.zeros((0, 0)),
                 scale=scale,
+                size=size,
                 local=local,
                 **common,
             )

@@ -83,17 +83,56 @@ def fit_error_scale(
         See :func:`size_factor`; ``stretch`` multiplies ``scale``.
     """
     inverse = cho_solve(factor, np.eye(len(Y)))
-    # One number needs no more than some of the response genes.
-    columns = np.unique(np.linspace(0, Y.shape[1] - 1, min(Y.shape[1], _COLUMNS)).astype(int))
+    columns = looked_at(Y.shape[1])
     rows = np.concatenate(list(groups))
     square, variance, missed = [], [], []
     for group in groups:
         block = np.linalg.inv(inverse[np.ix_(group, group)])
         residual = block @ solved[group]
         square.append(np.sum((Y[group] - residual) ** 2, axis=1))
-        variance.append(np.maximum(np.diag(block) - noise[group], 1e-9))
+        variance.append(np.diag(block) - noise[group])
         missed.append(residual[:, columns] ** 2)
-    square, variance, missed = np.concatenate(square), np.concatenate(variance), np.concatenate(missed)
+    return size_and_stretch(
+        np.concatenate(square),
+        np.concatenate(variance),
+        np.concatenate(missed),
+        rows=rows,
+        weight=weight,
+        scale=scale,
+        standard_error=standard_error,
+    )
+
+
+def looked_at(n_response: int) -> np.ndarray:
+    """Numbers of the response genes that are looked at: one number needs no more than some of them."""
+    return np.unique(np.linspace(0, n_response - 1, min(n_response, _COLUMNS)).astype(int))
+
+
+def size_and_stretch(
+    square: np.ndarray,
+    variance: np.ndarray,
+    missed: np.ndarray,
+    *,
+    rows: np.ndarray,
+    weight: np.ndarray,
+    scale: np.ndarray,
+    standard_error: np.ndarray | None,
+) -> tuple[float, float]:
+    """The numbers of :func:`fit_error_scale`, of left-out perturbations that somebody has solved for.
+
+    Parameters
+    ----------
+    square, variance
+        (n,) summed squares of their predictions, and the signal's variance.
+    missed
+        (n, columns) squared errors of the response genes :func:`looked_at`.
+    rows
+        (n,) which of the P perturbations each is.
+    weight, scale, standard_error
+        See :func:`fit_error_scale`.
+    """
+    columns = looked_at(len(scale))
+    variance = np.maximum(variance, 1e-9)
     size = float(np.mean(square / weight[rows]))
     expected = np.outer(variance * size_factor(square, weight[rows], size), scale[columns])
     measured = 0.0

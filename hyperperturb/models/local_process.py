@@ -30,6 +30,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from hyperperturb.models.error_scale import looked_at, size_and_stretch
 from hyperperturb.models.gene_kernels import KernelParameters, sparse_design
 from hyperperturb.models.local_prior import Prior, make_prior
 from hyperperturb.models.neighbourhoods import Neighbourhoods
@@ -178,7 +179,8 @@ def fit(
     target_genes: Sequence[str],
     Y: np.ndarray,
     noise: np.ndarray,
-) -> tuple[LocalProcess, np.ndarray]:
+    standard_error: np.ndarray | None,
+) -> tuple[LocalProcess, np.ndarray, float]:
     """Solve the effect head's process, and calibrate it on the genes that are left out, each with all it takes part in.
 
     Parameters
@@ -187,17 +189,30 @@ def fit(
         Targets of the P perturbations, and the T genes among them.
     Y, noise
         (P, R) effects and (P,) variances of their measurement, relative to the mean squared effect.
+    standard_error
+        (P, R) of ``Y``, NaN where unknown.
 
     Returns
     -------
-    process, scale
-        ``scale`` (R,): signal variance of every response gene, in squared effect units.
+    process, scale, size
+        ``scale`` (R,): signal variance of every response gene, in squared effect units; ``size``: see
+        :mod:`hyperperturb.models.error_scale`.
     """
     design = sparse_design(targets, target_genes, parameters.factor)
     prior = make_prior(neighbourhoods, parameters)
-    process, left = solve(arrange(prior, target_genes, design), Y, noise + parameters.noise, _by_gene)
+    noise = noise + parameters.noise
+    process, left = solve(arrange(prior, target_genes, design), Y, noise, _by_gene)
     scale = np.maximum(left.likely, 1e-12)
-    return process, scale * left.observed / (left.expected * scale.sum())
+    size, stretch = size_and_stretch(
+        left.square,
+        left.variance - noise[left.rows],
+        left.missed,
+        rows=left.rows,
+        weight=np.asarray((design * design).sum(axis=1)).ravel(),
+        scale=scale,
+        standard_error=standard_error,
+    )
+    return process, stretch * scale, size
 
 
 def _by_gene(design: sparse.csr_array) -> list[np.ndarray]:
@@ -215,13 +230,20 @@ class LeftOut:
         (R,) yᵀ C⁻¹ y / P of each response gene: the maximum-likelihood scale of its variance.
     observed
         Sum of the squared residuals of the groups that were left out, each entry by itself in closed form.
-    expected
-        What the process expects of that sum for a scale of 1, for one response gene.
+    rows
+        (n,) the measurements that were left out; one that is in several groups is there several times.
+    square, variance
+        (n,) summed squares of their predictions, and the variance of the errors, with noise, for a scale of 1.
+    missed
+        (n, columns) their squared errors in the response genes :func:`~hyperperturb.models.error_scale.looked_at`.
     """
 
     likely: np.ndarray
     observed: float
-    expected: float
+    rows: np.ndarray
+    square: np.ndarray
+    variance: np.ndarray
+    missed: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -307,7 +329,8 @@ def solve(
     spread = np.linalg.inv(np.eye(n_features) + total)
     spread = 0.5 * (spread + spread.T)
     weights = spread @ pulled
-    likely, observed, expected = np.zeros(n_response), 0.0, 0.0
+    likely, observed, columns = np.zeros(n_response), 0.0, looked_at(n_response)
+    left_out: list[tuple[np.ndarray, ...]] = []
     for (part, measured, A, D, U), (_, H) in zip(system.parts, information, strict=True):
         shared = U @ weights
         own = coefficients[part] - H @ shared
@@ -322,14 +345,13 @@ def solve(
         inverse[np.diag_indices_from(inverse)] += inverse_noise
         found = groups(A)
         alone = np.array([group[0] for group in found if len(group) == 1], dtype=int)
-        block = 1.0 / np.diag(inverse)[alone]
-        observed += float(np.sum((block[:, None] * rest[alone]) ** 2))
-        expected += float(block.sum())
-        for group in found:
-            if len(group) > 1:
-                block = np.linalg.inv(inverse[np.ix_(group, group)])
-                observed += float(np.sum((block @ rest[group]) ** 2))
-                expected += float(np.trace(block))
+        blocks = [(alone, np.diag(1.0 / np.diag(inverse)[alone]))] if len(alone) else []
+        blocks += [(g, np.linalg.inv(inverse[np.ix_(g, g)])) for g in found if len(g) > 1]
+        for group, block in blocks:
+            residual = block @ rest[group]
+            observed += float(np.sum(residual**2))
+            square = np.sum((y[group] - residual) ** 2, axis=1)
+            left_out.append((measured[group], square, np.diag(block), residual[:, columns] ** 2))
     process = LocalProcess(
         prior=system.prior,
         target_genes=system.target_genes,
@@ -338,7 +360,9 @@ def solve(
         information=_assembled(information, system.shape[1]),
         spread=spread,
     )
-    return process, LeftOut(likely / len(Y), observed, expected)
+    return process, LeftOut(
+        likely / len(Y), observed, *(np.concatenate(x) for x in zip(*left_out, strict=True))
+    )
 
 
 def _joined(prior: Prior, rows: np.ndarray, design: sparse.csr_array) -> list[np.ndarray]:

@@ -125,9 +125,12 @@ def test_with_all_targets_as_landmarks_it_is_the_exact_process(drawn, near, make
     variance = (replace(head, size=0.0).predict(single)[1] ** 2 / head.scale)[:, 0]
     assert np.diag(process.covariance(asked)) == pytest.approx(variance, abs=1e-5)
     assert process.support(asked) == pytest.approx(head.support(asked), abs=1e-5)
-    scale = left.likely * left.observed / (left.expected * left.likely.sum())
-    # Exact and approximate process stretch all intervals by a number of their own.
-    assert scale / scale.mean() == pytest.approx(head.scale / head.scale.mean(), rel=1e-4)
+    assert left.likely / left.likely.mean() == pytest.approx(head.scale / head.scale.mean(), rel=1e-4)
+    local = EffectHead.fit(
+        drawn.targets, drawn.response, drawn.effect, kernels=neighbourhoods, parameters=PARAMETERS
+    )
+    assert local.scale == pytest.approx(head.scale, rel=1e-4)
+    assert local.size == pytest.approx(head.size, rel=1e-4)
 
 
 def gene_groups_of(A):
@@ -153,7 +156,9 @@ def test_it_is_the_process_with_the_kernel_it_says(drawn, make, block):
     assert process.support(genes) == pytest.approx(explained / prior.alone, abs=1e-5)
     residual = (inverse @ drawn.effect) / np.diag(inverse)[:, None]
     assert left.observed == pytest.approx(np.sum(residual**2), rel=1e-5)
-    assert left.expected == pytest.approx(np.sum(1.0 / np.diag(inverse)), rel=1e-6)
+    assert left.variance.sum() == pytest.approx(np.sum(1.0 / np.diag(inverse)), rel=1e-6)
+    assert left.missed.sum() == pytest.approx(left.observed, rel=1e-6)
+    assert left.square.sum() == pytest.approx(np.sum((drawn.effect - residual) ** 2), rel=1e-5)
     assert left.likely == pytest.approx(np.mean(drawn.effect * (inverse @ drawn.effect), axis=0), rel=1e-5)
 
 

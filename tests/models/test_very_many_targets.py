@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -57,11 +56,7 @@ def test_with_all_targets_as_landmarks_nothing_is_lost(runs):
     size = np.abs(one[0]).max()
     assert np.abs(other[0] - one[0]).max() < 0.01 * size
     single = [i for i, target in enumerate(targets) if len(target) == 1]
-    # Over very many targets the intervals do not grow with the effect, and are stretched by a number of their own.
-    plain = replace(exact._head, size=0.0).predict(targets)[1][single]
-    stretch = np.sqrt(local._head.scale.mean() / exact._head.scale.mean())
-    kept = np.array([[g not in targets[i] for g in exact.response_genes] for i in single])
-    assert other[1][single][kept] == pytest.approx(stretch * plain[kept], rel=0.02, abs=1e-6)
+    assert other[1][single] == pytest.approx(one[1][single], rel=0.03, abs=1e-6)
     assert local.genes["support"].to_numpy() == pytest.approx(exact.genes["support"].to_numpy(), abs=0.01)
     first, second = (i.metrics["methods"] for i in (exact, local))
     for a, b in zip(first, second, strict=True):
