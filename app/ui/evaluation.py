@@ -190,7 +190,7 @@ def _method_table(table: pd.DataFrame, kind: str) -> None:
             config[label] = st.column_config.NumberColumn(
                 format="%.2f" if kind == _TABLES[2] else "%.3f", help=note
             )
-    st.dataframe(pd.DataFrame(shown), hide_index=True, column_config=config)
+    st.dataframe(pd.DataFrame(shown), hide_index=True, height="content", column_config=config)
 
 
 def _one(run: RunDirectory, found: RunMetrics, rows: pd.DataFrame, chosen: str) -> None:
@@ -247,7 +247,11 @@ def _hubs(run: RunDirectory, found: RunMetrics) -> None:
                 "Rank correlation of a gene's distance from the middle with its degree: −1 when the hubs are exactly "
                 "in order from the middle outwards. Training pulls hubs inwards, so this tests that it succeeded.",
             ),
-            ("p", number(p, 2) if p else "< 10⁻³⁰⁰" if p == 0 else "–", "Of that rank correlation."),
+            (
+                "p",
+                "–" if p is None else "< 0.001" if p < 0.001 else number(p, 2),
+                "Of that rank correlation, had radius and degree nothing to do with each other.",
+            ),
             ("Curvature", number(found.curvature), GLOSSARY["curvature"]),
             (
                 "Fit of the points",
@@ -264,7 +268,9 @@ def _twin(found: RunMetrics) -> None:
     from hyperperturb.plots.evaluation import paired_leads
 
     section("Does hyperbolic space help?", help=GLOSSARY["twin"])
-    said = variant_sentences(found)
+    said = variant_sentences(found)[
+        ::-1
+    ]  # the twin answers the question; the others tell what carries the rest
     if found.scores("flat_twin") is None:
         st.markdown(
             ":gray[Not known yet: the flat twin was not trained for this run. *Evaluate thoroughly* trains it, and "
@@ -314,15 +320,17 @@ def _all(run: RunDirectory, rows: pd.DataFrame) -> None:
         "lead": "Error of the baseline minus error of the model: above 0 the model is nearer.",
         "strength": GLOSSARY["energy distance"],
         "genes": "Target genes.",
-        "genes seen": "Target genes that some training perturbation had.",
+        "genes seen": "Target genes that some training perturbation had, on average over folds and seeds.",
         "expected error": "Root mean square of the predicted standard errors (natural-log units).",
         "actual error": "Root mean squared error (natural-log units).",
         "covered": "Share of the measured effects inside the 90 % interval.",
     }
     config: dict[str, Any] = {"perturbation": st.column_config.TextColumn(pinned=True)}
     for name in table.columns[1:]:
-        whole = name in ("genes", "genes seen", "strength")
-        config[name] = st.column_config.NumberColumn(format="%.4g" if whole else "%.3f", help=notes.get(name))
+        config[name] = st.column_config.NumberColumn(
+            format={"strength": "%.1f", "genes": "%d", "genes seen": "%.2g"}.get(name, "%.3f"),
+            help=notes.get(name),
+        )
     st.dataframe(
         table,
         hide_index=True,
