@@ -105,7 +105,8 @@ def test_a_thorough_evaluation_can_be_started_and_stopped(driver, run):
     driver.see("Evaluating thoroughly")
     driver.page.reload()  # it is no part of the page
     driver.see("Evaluating thoroughly")
-    driver.page.get_by_role("button", name="Stop", exact=True).click()
+    driver.settle()
+    driver.page.locator(".st-key-stop_evaluation button").first.click()  # Streamlit has a Stop of its own
     driver.see("The evaluation was stopped.", seconds=40)
     assert json.loads(run.file("evaluation/status.json").read_text())["state"] == "cancelled"
     assert run.metrics() == before
