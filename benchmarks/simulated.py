@@ -137,15 +137,7 @@ def against_networks(
 
 def without_interactions(effects: Effects, kernels: GeneKernels, head: EffectHead) -> EffectHead:
     """The same head with the same parameters, but additive."""
-    return EffectHead.fit(
-        effects.targets,
-        effects.genes,
-        effects.effect,
-        kernels=kernels,
-        standard_error=effects.standard_error,
-        control_mean=effects.control_mean,
-        parameters=replace(head.parameters, pair=0.0),
-    )
+    return fit_head(effects, kernels, parameters=replace(head.parameters, pair=0.0))
 
 
 def against_epistasis(

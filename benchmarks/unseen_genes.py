@@ -30,9 +30,8 @@ from hyperperturb.evaluation.cross_validation import CrossValidation, Predictor,
 from hyperperturb.evaluation.splits import Split, gene_folds
 from hyperperturb.evaluation.verdict import LABELS, MODEL
 from hyperperturb.models.baselines import NetworkKernelRidge, simple_baselines
-from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
-from hyperperturb.models.predictor import model_predictor
+from hyperperturb.models.predictor import fit_head, model_predictor
 from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.models.similarity import network_similarity
 from hyperperturb.models.universe import Universe, build_universe, induced
@@ -135,22 +134,11 @@ def changed_head(
 ) -> Predictor:
     """The model with changed training effects or changed parameters."""
 
-    def fit(training: Effects, chosen: KernelParameters | None) -> EffectHead:
-        return EffectHead.fit(
-            training.targets,
-            training.genes,
-            training.effect,
-            kernels=kernels,
-            standard_error=training.standard_error,
-            control_mean=training.control_mean,
-            parameters=chosen,
-        )
-
     def predict(training: Effects, targets: Sequence[Sequence[str]]) -> np.ndarray:
         training = effects(training)
-        head = fit(training, None)
+        head = fit_head(training, kernels)
         if parameters is not None:
-            head = fit(training, parameters(head.parameters))
+            head = fit_head(training, kernels, parameters=parameters(head.parameters))
         return head.predict(targets, standard_error=False)[0]
 
     return predict

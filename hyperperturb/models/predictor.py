@@ -8,7 +8,7 @@ import numpy as np
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.models.effect_head import EffectHead
-from hyperperturb.models.gene_kernels import GeneKernels
+from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
 from hyperperturb.models.neighbourhoods import Neighbourhoods, Proximity, find_neighbourhoods
 from hyperperturb.models.universe import Universe
 
@@ -40,8 +40,14 @@ def target_kernels(
     return GeneKernels(universe.genes, diffusion, proximity(everything, columns), tuple(targets))
 
 
-def fit_head(effects: Effects, kernels: GeneKernels | Neighbourhoods, seed: int) -> EffectHead:
-    """Fit the effect head on all these effects."""
+def fit_head(
+    effects: Effects,
+    kernels: GeneKernels | Neighbourhoods,
+    seed: int = 0,
+    *,
+    parameters: KernelParameters | None = None,
+) -> EffectHead:
+    """Fit the effect head on all these effects; with ``parameters`` without a search of its own."""
     return EffectHead.fit(
         effects.targets,
         effects.genes,
@@ -49,6 +55,7 @@ def fit_head(effects: Effects, kernels: GeneKernels | Neighbourhoods, seed: int)
         kernels=kernels,
         standard_error=effects.standard_error,
         control_mean=effects.control_mean,
+        parameters=parameters,
         seed=seed,
     )
 
