@@ -19,6 +19,7 @@ from hyperperturb.data.effects import Effects
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models.cell_training import fit_cell_heads
 from hyperperturb.models.cells import Cells
+from hyperperturb.models.direction_training import HeldOut
 from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.nn import HyperbolicEmbedding, RiemannianAdam
 from hyperperturb.nn.cluster import Cluster
@@ -124,6 +125,7 @@ def train_cells(folder: Path, name: str) -> None:
         Cells(genes, values, label),
         effects,
         (0.4 * rng.uniform(-1, 1, size=(6, 4))).astype(np.float32),
+        [HeldOut(np.arange(6), effect.astype(float))],
         curvature=1.0,
         hidden_dim=8,
         epochs=3,
