@@ -119,9 +119,7 @@ def consequence(report: ScreenReport, column: str, label: str | None) -> None:
 def confirm(workspace: Workspace, dataset: Dataset, column: str, label: str | None, mode: str) -> None:
     """The button, and the computation that follows it."""
     job = f"effects:{dataset.name}"
-    done = jobs.collect(job)
-    if done is not None:
-        quality.start(workspace, done)
+    if jobs.collect(job, lambda done: quality.start(workspace, done)) is not None:
         st.rerun()
     if jobs.watch(job):
         return

@@ -23,9 +23,8 @@ def add(workspace: Workspace, *, first: bool) -> None:
     """The three ways to bring data."""
     guarded.warm()
     job = f"{ADD_JOB}:{st.session_state.setdefault('tab_id', jobs.new_id())}"
-    added = jobs.collect(job)
+    added = jobs.collect(job, lambda found: select(dataset=found.name))
     if added is not None:
-        select(dataset=added.name)
         st.switch_page(page("data"), query_params={"dataset": added.name})
     box = (
         st.container(border=True, key="add_data")

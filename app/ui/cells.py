@@ -99,9 +99,8 @@ def show(now: Current, inference: HyperPerturbInference) -> None:
                     )
                     st.rerun()
     with right:
-        answer = jobs.collect(job)
-        if answer is not None:
-            st.session_state["cells_answer"] = (str(now.run.path), answer)
+        where = str(now.run.path)
+        jobs.collect(job, lambda answer: st.session_state.update(cells_answer=(where, answer)))
         if jobs.watch(job):
             return
         path, kept = st.session_state.get("cells_answer", ("", None))

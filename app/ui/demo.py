@@ -25,9 +25,8 @@ def missing() -> bool:
 
 def follow() -> None:
     """Go on to the demo's controls once it is made."""
-    made = jobs.collect(JOB)
+    made = jobs.collect(JOB, lambda found: select(dataset=found.name))
     if made is not None:
-        select(dataset=made.name)
         st.switch_page(page("controls"), query_params={"dataset": made.name})
 
 

@@ -100,11 +100,17 @@ def _watched(job: Job) -> bool:
     return st.session_state.get(f"watched_{job.key}") == job.id
 
 
-def collect(key: str) -> Any:
-    """The result of a finished job, given once to each session that watched it; otherwise None."""
+def collect(key: str, deliver: Callable[[Any], None] | None = None) -> Any:
+    """The result of a finished job, given once to each session that watched it; otherwise None.
+
+    `deliver(result)` is called before the job is forgotten: Streamlit may end a script at any access to the session to
+    begin the next one, and what had been forgotten but not delivered would be lost.
+    """
     job = get(key)
     if job is None or job.state != "done" or not _watched(job):
         return None
+    if deliver is not None:
+        deliver(job.result)
     del st.session_state[f"watched_{key}"]
     return job.result
 

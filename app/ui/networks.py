@@ -127,11 +127,12 @@ def _checked(path: str) -> Path:
 
 def _receive(key: str, dataset: Dataset) -> None:
     """Put a network that has just been added among the chosen ones."""
-    added = jobs.collect(f"network:{dataset.name}")
-    if added is None:
-        return
-    if str(added) not in _registered(dataset):
-        _registered(dataset).append(str(added))
-    chosen = st.session_state.get(key, st.session_state.get(f"kept_{key}", []))
-    if str(added) not in chosen:
-        st.session_state[key] = [*chosen, str(added)]
+
+    def choose(added: Path) -> None:
+        if str(added) not in _registered(dataset):
+            _registered(dataset).append(str(added))
+        chosen = st.session_state.get(key, st.session_state.get(f"kept_{key}", []))
+        if str(added) not in chosen:
+            st.session_state[key] = [*chosen, str(added)]
+
+    jobs.collect(f"network:{dataset.name}", choose)

@@ -29,9 +29,9 @@ def offer(workspace: Workspace) -> None:
     with guard():
         for entry in catalogue():
             key = _job(entry.name)
-            brought = jobs.collect(key)
-            if brought is not None:
-                _arrived(brought)
+            brought = jobs.collect(key, _arrived)
+            if brought is not None and brought.dataset is not None:
+                st.switch_page(page("data"), query_params={"dataset": brought.dataset.name})
             jobs.watch(key)
         told = st.session_state.get(_TOLD)
         if told:
@@ -53,7 +53,7 @@ def _job(name: str) -> str:
 def _arrived(brought: Download) -> None:
     if brought.dataset is not None:
         select(dataset=brought.dataset.name)
-        st.switch_page(page("data"), query_params={"dataset": brought.dataset.name})
+        return
     title = plain(brought.entry.title)
     if brought.network is not None:
         st.session_state[_TOLD] = f"**{title}** is there: choose it among the networks when you train."

@@ -33,7 +33,15 @@ def test_a_result_is_given_once_and_only_to_who_watched(monkeypatch):
     job = jobs.start("a", "Counting", lambda progress: progress(1.0, "done") or 42)
     assert ended(job) == "done"
     assert job.fraction == 1.0
-    assert jobs.collect("a") == 42
+
+    def ended_early(_):  # as a script is that a rerun overtakes
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        jobs.collect("a", ended_early)
+    given = []
+    assert jobs.collect("a", given.append) == 42
+    assert given == [42]
     assert jobs.collect("a") is None
     monkeypatch.setattr(st, "session_state", {})  # somebody else
     assert jobs.collect("a") is None
