@@ -133,7 +133,7 @@ def run(folder: Path, home: Path) -> None:
         camera.press("Load the demo screen", "Which cells are the controls?")
         camera.show("controls?dataset=demo", "controls", sign="Confirm controls")
         camera.press("Confirm controls", "Controls confirmed.")
-        camera.show("data?dataset=demo", "data", sign="Sizes of the effects")
+        camera.show("data?dataset=demo", "data", sign="Beyond chance")  # the quality of the screen, judged
         camera.light.goto(f"{url}/train?dataset=demo")
         camera.light.get_by_text("Start training").wait_for()
         camera.light.get_by_test_id("stButtonGroup").get_by_text("Quick", exact=True).click()
