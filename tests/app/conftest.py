@@ -67,6 +67,10 @@ class Server:
         return Path(f"/proc/{self.process.pid}/maps").read_text()
 
 
+def _letters(text: str) -> str:
+    return "".join(c for c in text.lower() if c.isalnum())
+
+
 class Driver:
     """A person at the browser: goes to pages, presses buttons, reads."""
 
@@ -124,8 +128,16 @@ class Driver:
         if not box.is_visible():
             more.click()
         box.fill(str(path))
+        before, wanted = self.alerts(), _letters(Path(path).stem)
         self.press("Register file")
-        self.page.wait_for_function("!document.querySelector('[data-testid=stProgress]')", timeout=60_000)
+        # The page of the new dataset has its name in the address; a file that cannot be used leaves a sentence. Until
+        # one of them is there, what is on the page belongs to the dataset that was chosen before.
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            alerts = self.alerts()
+            if wanted in _letters(self.page.url.partition("dataset=")[2]) or (alerts and alerts != before):
+                break
+            self.page.wait_for_timeout(100)
         self.settle()
 
     def no_traceback(self) -> None:
