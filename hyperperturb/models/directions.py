@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -83,12 +84,12 @@ class Discriminants:
     precision: np.ndarray
     log_prior: np.ndarray
 
-    @property
+    @cached_property
     def kernel(self) -> np.ndarray:
         """(H, P): scores are ``inputs @ kernel + bias``."""
         return self.precision @ self.centroid.T
 
-    @property
+    @cached_property
     def bias(self) -> np.ndarray:
         """(P,)."""
         return self.log_prior - 0.5 * np.sum(self.centroid.T * self.kernel, axis=0)

@@ -9,6 +9,7 @@ from hyperperturb.data.effects import Effects
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.evaluation.calibration import LEVEL, inside
 from hyperperturb.models.effect_head import EffectHead
+from hyperperturb.models.predictor import fit_head
 
 
 def left_out_effects(head: EffectHead, effects: Effects, label: str) -> pd.DataFrame:
@@ -55,15 +56,7 @@ def left_out_effects(head: EffectHead, effects: Effects, label: str) -> pd.DataF
     own_targets = set(effects.targets[row])
     others = [i for i, target in enumerate(effects.targets) if i != row and own_targets.isdisjoint(target)]
     training = effects.select([effects.perturbations[i] for i in others])
-    left = EffectHead.fit(
-        training.targets,
-        training.genes,
-        training.effect,
-        kernels=head.kernels,
-        standard_error=training.standard_error,
-        control_mean=training.control_mean,
-        parameters=head.parameters,
-    )
+    left = fit_head(training, head.kernels, parameters=head.parameters)
     mean, error = left.predict([effects.targets[row]])
     measured, noise = effects.effect[row].astype(float), effects.standard_error[row].astype(float)
     return pd.DataFrame(
