@@ -12,12 +12,10 @@ Run: ``python benchmarks/graph_hubs.py [--rewirings N] [--epochs N] [--genes N] 
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 import time
 from pathlib import Path
 
-import igraph
 import numpy as np
 from scipy import sparse
 from scipy.stats import spearmanr
@@ -29,18 +27,7 @@ from benchmarks.graph_common import most_connected, string_network
 from hyperperturb import embed_graph
 from hyperperturb.models.gene_space import fit_quality
 from hyperperturb.models.similarity import network_similarity
-
-
-def rewired(adjacency: sparse.csr_array, seed: int) -> sparse.csr_array:
-    """Return a network with the same degrees and otherwise random edges: ten swaps an edge."""
-    upper = sparse.triu(adjacency, k=1).tocoo()
-    graph = igraph.Graph(n=adjacency.shape[0], edges=np.column_stack(upper.coords).tolist())
-    random.seed(seed)  # igraph draws from Python's generator
-    graph.rewire(n=10 * graph.ecount())
-    ends = np.array(graph.get_edgelist())
-    ones = np.ones(len(ends), np.float32)
-    matrix = sparse.csr_array((ones, (ends[:, 0], ends[:, 1])), shape=adjacency.shape)
-    return sparse.csr_array(matrix + matrix.T)
+from hyperperturb.models.variants import rewired_adjacency
 
 
 def measure(adjacency: sparse.csr_array, options: dict) -> dict[str, float]:
@@ -79,7 +66,7 @@ def main() -> None:
     real = measure(graph.adjacency, options)
     others = []
     for seed in range(arguments.rewirings):
-        others.append(measure(rewired(graph.adjacency, seed), options))
+        others.append(measure(rewired_adjacency(graph.adjacency, seed=seed), options))
         if arguments.verbose:
             print(seed, others[-1], file=sys.stderr, flush=True)
     print("| network | Spearman of radius and degree | fit | standard deviation of radii | c | seconds |")

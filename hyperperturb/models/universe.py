@@ -143,7 +143,7 @@ def induced(network: Network, genes: Sequence[str]) -> sparse.csr_array:
     return (place @ network.adjacency @ place.T).tocsr()
 
 
-def _graph(adjacency: sparse.csr_array) -> tuple[Any, list[float]]:
+def igraph_of(adjacency: sparse.csr_array) -> tuple[Any, list[float]]:
     """The network for igraph, and its weights."""
     import igraph
 
@@ -153,7 +153,7 @@ def _graph(adjacency: sparse.csr_array) -> tuple[Any, list[float]]:
 
 
 @contextmanager
-def _igraph_draws(seed: int) -> Iterator[None]:
+def igraph_draws(seed: int) -> Iterator[None]:
     """Python's generator, which igraph draws from (for start vectors too), seeded for a while."""
     state = random.getstate()
     random.seed(seed)
@@ -165,8 +165,8 @@ def _igraph_draws(seed: int) -> Iterator[None]:
 
 def louvain(adjacency: sparse.csr_array, *, seed: int = 0, resolution: float = 1.0) -> np.ndarray:
     """Community number of each gene, (N,); the higher the resolution the smaller the communities."""
-    graph, weights = _graph(adjacency)
-    with _igraph_draws(seed):
+    graph, weights = igraph_of(adjacency)
+    with igraph_draws(seed):
         return np.array(
             graph.community_multilevel(weights=weights, resolution=resolution).membership, dtype=np.int64
         )
@@ -184,8 +184,8 @@ def centralities(adjacency: sparse.csr_array, *, seed: int = 0) -> pd.DataFrame:
     """
     import warnings
 
-    graph, weights = _graph(adjacency)
-    with _igraph_draws(seed), warnings.catch_warnings():
+    graph, weights = igraph_of(adjacency)
+    with igraph_draws(seed), warnings.catch_warnings():
         membership = np.array(graph.community_multilevel(weights=weights).membership)
         pagerank = np.array(graph.pagerank(weights=weights))
         # Outside the largest component the leading eigenvector is zero, which is as it should be.

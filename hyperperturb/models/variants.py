@@ -6,7 +6,6 @@ Each is the model's own predictor on other knowledge about genes, with the same 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,7 +20,7 @@ from hyperperturb.models.gene_kernels import GeneKernels
 from hyperperturb.models.neighbourhoods import Neighbourhoods
 from hyperperturb.models.predictor import target_kernels
 from hyperperturb.models.settings import TrainingSettings
-from hyperperturb.models.universe import Universe, build_universe
+from hyperperturb.models.universe import Universe, build_universe, igraph_draws, igraph_of
 
 if TYPE_CHECKING:
     from hyperperturb.manifolds.base import Manifold
@@ -76,20 +75,19 @@ def rewired(network: Network, *, seed: int) -> Network:
     >>> rewired(network, seed=0).degree.tolist()
     [2, 2, 2, 2, 2, 2]
     """
-    import igraph
+    adjacency = rewired_adjacency(network.adjacency, seed=seed)
+    return replace(network, adjacency=adjacency, name=f"{network.name}, rewired", signs=None)
 
-    upper = sparse.triu(network.adjacency, k=1).tocoo()
-    graph = igraph.Graph(n=network.n_genes, edges=np.column_stack(upper.coords).tolist())
-    state = random.getstate()
-    random.seed(seed)  # igraph draws from Python's generator
-    try:
+
+def rewired_adjacency(adjacency: sparse.csr_array, *, seed: int) -> sparse.csr_array:
+    """The same for symmetric (N, N) weights; see :func:`rewired`."""
+    graph, weights = igraph_of(adjacency)
+    with igraph_draws(seed):
         graph.rewire(n=_SWAPS * graph.ecount())
-    finally:
-        random.setstate(state)
     row, column = np.array(graph.get_edgelist(), dtype=np.int64).reshape(-1, 2).T
-    weight = np.random.default_rng(seed).permutation(upper.data)
-    half = sparse.coo_array((weight, (row, column)), shape=network.adjacency.shape)
-    return replace(network, adjacency=tidy(half + half.T), name=f"{network.name}, rewired", signs=None)
+    weight = np.random.default_rng(seed).permutation(np.array(weights, dtype=adjacency.dtype))
+    half = sparse.coo_array((weight, (row, column)), shape=adjacency.shape)
+    return tidy(half + half.T)
 
 
 def place_genes(
