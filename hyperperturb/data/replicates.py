@@ -94,7 +94,9 @@ def compute_replicates(
     with open_screen(source, layer=layer, tables=tables) as screen:
         assigned = assign_cells(screen, column, control)
         if within is not None:
-            assigned = _only(assigned, _chosen(screen, *within), f"'{within[1]}' in column '{within[0]}'")
+            assigned = _only(
+                assigned, cells_within(screen, *within), f"'{within[1]}' in column '{within[0]}'"
+            )
         if by == "none":
             sums = label_sums(screen, assigned.codes, len(assigned.n_cells), progress=progress)
             whole = effects_of_sums(sums, assigned, screen.genes, control=control, mode=mode)
@@ -122,7 +124,8 @@ def compute_replicates(
     return Replicates(whole, (parts[0], parts[1]), words)
 
 
-def _chosen(screen: Screen, column: str, value: str) -> np.ndarray:
+def cells_within(screen: Screen, column: str, value: str) -> np.ndarray:
+    """Which cells have a value in a column of ``obs``, (n_cells,) bool; refused where none has."""
     labels = screen.label_codes(column)
     found = [str(label) for label in labels.categories]
     if value not in found:

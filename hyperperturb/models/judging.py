@@ -17,7 +17,7 @@ from hyperperturb.data.assignment import assign_cells
 from hyperperturb.data.effects import Effects, read_effects
 from hyperperturb.data.network import Network
 from hyperperturb.data.opening import open_screen
-from hyperperturb.data.replicates import Replicates, compute_replicates
+from hyperperturb.data.replicates import Replicates, cells_within, compute_replicates
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.evaluation.cross_validation import CrossValidation, averaged_over_seeds, cross_validate
 from hyperperturb.evaluation.energy import CellSample
@@ -264,9 +264,7 @@ def sample_cells(
         assigned = assign_cells(screen, cells.column, control)
         codes = assigned.codes
         if within is not None:
-            labels = screen.label_codes(within[0])
-            place = [str(label) for label in labels.categories].index(within[1])
-            codes = np.where(labels.codes == place, codes, -1)
+            codes = np.where(cells_within(screen, *within), codes, -1)
         number = {label: i + 1 for i, label in enumerate(assigned.perturbations)}
         rows = [i for i, label in enumerate(effects.perturbations) if label in number]
         if len(rows) > _SAMPLED:
