@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import secrets
 import shutil
@@ -140,6 +141,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
     raise TypeError(f"Cannot write {type(value).__name__} as JSON.")
+
+
+def finite(value: float) -> float | None:
+    """A number as JSON knows it: None for NaN and infinities.
+
+    Examples
+    --------
+    >>> finite(0.5), finite(float("nan"))
+    (0.5, None)
+    """
+    return float(value) if math.isfinite(value) else None
 
 
 def read_json(path: str | Path) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 import streamlit as st
 
@@ -11,14 +9,11 @@ from app.ui import cache, jobs
 from app.ui.frame import facts, section
 from app.ui.repair_list import entries
 from app.ui.text import GLOSSARY, count, plain, plural
+from hyperperturb.data.quality_report import RATE, Quality
 from hyperperturb.runs.datasets import Dataset
 from hyperperturb.runs.quality import judge_dataset
 from hyperperturb.runs.workspace import Workspace
 
-if TYPE_CHECKING:
-    from hyperperturb.data.quality_report import Quality
-
-_RATE = 0.05
 _NAMES = {
     "perturbation": "perturbation",
     "cells": "cells",
@@ -107,11 +102,11 @@ def _correlation(value: float) -> str:
 def _facts(found: Quality) -> None:
     rows = found.perturbations
     tested = [row for row in rows if row.energy_q is not None]
-    beyond = sum(row.energy_q < _RATE for row in tested)
+    beyond = sum(row.energy_q < RATE for row in tested)
     sign = 1 if found.mode == "activation" else -1
     seen = [row for row in rows if row.target_visible]
     moved = sum(
-        row.target_p is not None and row.target_p < _RATE and sign * row.target_effect > 0 for row in seen
+        row.target_p is not None and row.target_p < RATE and sign * row.target_effect > 0 for row in seen
     )
     values = [
         (

@@ -30,19 +30,18 @@ from hyperperturb.data.quality_measures import (
     principal_components,
     welch,
 )
-from hyperperturb.data.quality_report import BatchQuality, GuideQuality, PerturbationQuality, Quality
+from hyperperturb.data.quality_report import RATE, BatchQuality, GuideQuality, PerturbationQuality, Quality
 from hyperperturb.data.quality_warnings import find_warnings
 from hyperperturb.data.screen import count_labels, find_batch_column
 from hyperperturb.data.statistics import label_sums
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.files import finite
 from hyperperturb.progress import Progress, RateMeter, scaled
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
     from anndata import AnnData
 
-RATE = 0.05
-"""False discovery rate under which genes and effects are called significant."""
 CONTROL_CELLS, PERTURBED_CELLS = 1500, 300
 """Most cells of the controls and of a perturbation that energy distances are measured on, drawn at random."""
 _FITTING_CELLS = 10_000  # that principal components are found on
@@ -163,11 +162,6 @@ def assess_quality(
     return found.model_copy(update={"warnings": find_warnings(found, guides_left_out=too_many)})
 
 
-def _known(value: float) -> float | None:
-    """None in place of what is not a number: JSON has no word for it."""
-    return float(value) if np.isfinite(value) else None
-
-
 def _judge_genes(
     screen: Screen,
     assigned: Assignment,
@@ -233,8 +227,8 @@ def _judge_genes(
     for i, row in enumerate(rows):
         usable = [u for u in members[i + 1] if units.guide[u] and units.n_cells[u] >= MIN_GUIDE_CELLS]
         row["guides"] = len(usable)
-        row["guide_agreement"] = _known(agreement.by_perturbation.get(i + 1, np.nan))
-        row["guide_expected"] = _known(agreement.expected.get(i + 1, np.nan))
+        row["guide_agreement"] = finite(agreement.by_perturbation.get(i + 1, np.nan))
+        row["guide_expected"] = finite(agreement.expected.get(i + 1, np.nan))
     table = tuple(
         GuideQuality(
             perturbation=assigned.perturbations[number - 1],
@@ -242,11 +236,11 @@ def _judge_genes(
             cells=int(units.n_cells[unit]),
             target_effect=found["target_effect"],
             target_p=found["target_p"],
-            agreement=_known(agreement.by_guide[at]),
+            agreement=finite(agreement.by_guide[at]),
         )
         for at, (unit, number, found) in enumerate(zip(named, numbers, guides, strict=True))
     )
-    return rows, table, _known(agreement.within), _known(agreement.between)
+    return rows, table, finite(agreement.within), finite(agreement.between)
 
 
 def _judge_target(tested: Welch, control_mean: np.ndarray, names: list[str], mode: Mode) -> dict[str, Any]:
@@ -266,9 +260,9 @@ def _judge_target(tested: Welch, control_mean: np.ndarray, names: list[str], mod
     left = np.expm1(control_mean[at] + tested.difference[at]) / level if level > 0 else np.nan
     return {
         "target": names[at],
-        "target_effect": _known(tested.difference[at]),
-        "target_remaining": _known(left),
-        "target_p": _known(tested.p[at]),
+        "target_effect": finite(tested.difference[at]),
+        "target_remaining": finite(left),
+        "target_p": finite(tested.p[at]),
         "target_visible": bool(wanted > _VISIBLE * tested.standard_error[at]),
     }
 
@@ -340,10 +334,10 @@ def _judge_energies(
     q = adjusted(np.array([test.p for test in found]))
     return [
         {
-            "energy": _known(test.distance),
-            "energy_chance": _known(test.chance),
-            "energy_p": _known(test.p),
-            "energy_q": _known(q[i]),
+            "energy": finite(test.distance),
+            "energy_chance": finite(test.chance),
+            "energy_p": finite(test.p),
+            "energy_q": finite(q[i]),
         }
         for i, test in enumerate(found)
     ]
@@ -359,7 +353,7 @@ def _judge_batches(
     there = (assigned.codes >= 0) & (labels.codes >= 0)
     np.add.at(table, (assigned.codes[there], labels.codes[there]), 1)
     compared = [imbalance(row, table[0]) for row in table[1:]]
-    rows = [{"batch_distance": _known(d), "batch_p": _known(p)} for d, p in compared]
+    rows = [{"batch_distance": finite(d), "batch_p": finite(p)} for d, p in compared]
     batches = []
     for number, name in enumerate(labels.categories):
         inside = labels.codes == number
@@ -377,4 +371,4 @@ def _judge_batches(
             )
         )
     distance, p = imbalance(table[0], table[1:].sum(axis=0))
-    return rows, tuple(batches), _known(distance), _known(p)
+    return rows, tuple(batches), finite(distance), finite(p)

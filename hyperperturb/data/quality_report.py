@@ -12,6 +12,9 @@ from hyperperturb.data.repairs import Repair
 if TYPE_CHECKING:
     import pandas as pd
 
+RATE = 0.05
+"""False discovery rate under which genes and effects are called significant."""
+
 
 class PerturbationQuality(BaseModel):
     """One perturbation; None stands for what cannot be known.

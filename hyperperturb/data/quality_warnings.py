@@ -8,10 +8,9 @@ import numpy as np
 
 from hyperperturb.data.genes import short_list
 from hyperperturb.data.quality_measures import adjusted
-from hyperperturb.data.quality_report import PerturbationQuality, Quality
+from hyperperturb.data.quality_report import RATE, PerturbationQuality, Quality
 from hyperperturb.data.repairs import FEW_CONTROL_CELLS, FEW_PERTURBATION_CELLS, Repair
 
-RATE = 0.05
 _UNBALANCED = 0.1  # total variation distance of the controls' batches from the others' that shifts effects
 _PERTURBATION_UNBALANCED = 0.25  # the same of one perturbation, whose few cells differ by chance
 _DOUBLET_SHARE = 0.01

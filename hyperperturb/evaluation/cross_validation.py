@@ -17,6 +17,7 @@ from hyperperturb.evaluation.resampling import Resampling
 from hyperperturb.evaluation.scoring import Judged, ceiling_scores, matched_halves
 from hyperperturb.evaluation.splits import Split, gene_folds
 from hyperperturb.evaluation.verdict import CEILING, LABELS, MODEL, VARIANTS, Verdict
+from hyperperturb.files import finite
 from hyperperturb.progress import Progress
 
 Predictor = Callable[[Effects, Sequence[Sequence[str]]], np.ndarray | tuple[np.ndarray, np.ndarray]]
@@ -96,7 +97,7 @@ class CrossValidation:
             for metric, *values in found:
                 raised = [metric.whole(v) if name == CEILING else v for v in values]
                 for key, value in zip(("", "_low", "_high"), raised, strict=True):
-                    row[f"{metric.name}{key}"] = plain(value)
+                    row[f"{metric.name}{key}"] = finite(value)
             out.append(row)
         if names[-1] == CEILING:
             self._scale(out)
@@ -116,7 +117,7 @@ class CrossValidation:
         for row in rows:
             value = top if row["name"] == CEILING else score[row["name"]]
             scaled = zip(METRICS, (value - mean) / gap, strict=True)
-            row.update({f"{name}_scaled": plain(v) for name, v in scaled})
+            row.update({f"{name}_scaled": finite(v) for name, v in scaled})
 
     def verdict(self, *, seed: int = 0) -> Verdict:
         """Whether the model is ahead of the best simple baseline, judged on the pooled squared error."""
@@ -216,11 +217,6 @@ def _ratios(table: pd.DataFrame) -> np.ndarray:
     """Every metric over the perturbations of a table, (metrics,); NaN where it is defined for none."""
     over, under = (part.sum(axis=0) for part in _parts(table))
     return np.divide(over, under, out=np.full(len(over), np.nan), where=under > 0)
-
-
-def plain(value: float) -> float | None:
-    """A number as JSON knows it: None for one that is not finite."""
-    return float(value) if np.isfinite(value) else None
 
 
 def averaged_over_seeds(parts: Sequence[CrossValidation]) -> CrossValidation:

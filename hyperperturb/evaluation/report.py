@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from scipy.stats import t as student
 
 from hyperperturb.evaluation.calibration import Calibration
-from hyperperturb.evaluation.cross_validation import CrossValidation, plain
+from hyperperturb.evaluation.cross_validation import CrossValidation
 from hyperperturb.evaluation.metrics import METRICS
 from hyperperturb.evaluation.verdict import CEILING, LABELS, MODEL, VARIANTS
+from hyperperturb.files import finite
 
 _LOST = {
     "random_embedding": "knowing which gene is which in the networks",
@@ -204,7 +205,7 @@ def held_out(
         per_perturbation=[
             {
                 "perturbation": label,
-                **{name: plain(mine[name][label]) for name in (*METRICS, *_OF_ERRORS)},
+                **{name: finite(mine[name][label]) for name in (*METRICS, *_OF_ERRORS)},
                 "baseline_error": float(theirs["error"][label]),
                 "strength": strength[label],
                 "n_targets": int(mine["n_targets"][label]),

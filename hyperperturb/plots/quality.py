@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from hyperperturb.data.quality_report import PerturbationQuality, Quality
+from hyperperturb.data.quality_report import RATE, PerturbationQuality, Quality
 from hyperperturb.plots import theme
 from hyperperturb.plots.screen import NAMED, rank_axis
-
-_RATE = 0.05
 
 
 def _hover(row: PerturbationQuality) -> str:
@@ -48,7 +46,7 @@ def energy_distances(quality: Quality, *, height: int = 320) -> go.Figure:
     rank = np.arange(1, len(rows) + 1)
     energy = np.array([row.energy for row in rows])
     chance = np.array([row.energy_chance or np.nan for row in rows])
-    beyond = np.array([row.energy_q is not None and row.energy_q < _RATE for row in rows])
+    beyond = np.array([row.energy_q is not None and row.energy_q < RATE for row in rows])
     hover = np.array([_hover(row) for row in rows], dtype=object)
     many = len(rows) > NAMED
     figure = go.Figure(
