@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from app.ui import cache, evaluation_files
+from app.ui import cache, evaluation_files, frame
 from app.ui.frame import facts, section
 from app.ui.state import chosen_perturbation, select
 from app.ui.text import GLOSSARY, count, number, plain, plural, sentence_case, signed
@@ -46,13 +46,8 @@ _COLUMNS = {
 
 
 def draw(figure: Any, name: str, **options: Any) -> Any:
-    """A figure that can be saved from the camera in its corner."""
-    return st.plotly_chart(
-        figure,
-        key=f"evaluate_{name}",
-        config={"toImageButtonOptions": {"filename": name, "scale": 2}},
-        **options,
-    )
+    """A figure under a key of this page."""
+    return frame.draw(figure, name, key=f"evaluate_{name}", **options)
 
 
 def verdict(found: RunMetrics) -> None:

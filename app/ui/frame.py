@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -101,6 +102,12 @@ def empty_state(title: str, why: str, *, to: str, label: str, key: str) -> None:
 def section(title: str, *, help: str | None = None) -> None:  # noqa: A002 - Streamlit's own word
     """A heading inside a page."""
     st.markdown(f"#### {title}", help=help)
+
+
+def draw(figure: Any, name: str, *, key: str, **options: Any) -> Any:
+    """A figure that can be saved, as a file of that name, from the camera in its corner."""
+    save = {"toImageButtonOptions": {"filename": name, "scale": 2}}
+    return st.plotly_chart(figure, key=key, config=save, **options)
 
 
 def facts(values: list[tuple[str, str, str | None]]) -> None:

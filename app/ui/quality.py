@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.ui import cache, jobs
+from app.ui import cache, frame, jobs
 from app.ui.frame import facts, section
 from app.ui.repair_list import entries
 from app.ui.text import GLOSSARY, count, plain, plural
@@ -141,10 +141,7 @@ def _pictures(found: Quality) -> None:
     from hyperperturb.plots.quality import batch_shares, energy_distances, guide_agreements
 
     def draw(figure: object, name: str) -> None:
-        # the camera in the picture's corner saves it
-        st.plotly_chart(
-            figure, key=f"quality_{name}", config={"toImageButtonOptions": {"filename": name, "scale": 2}}
-        )
+        frame.draw(figure, name, key=f"quality_{name}")
 
     draw(energy_distances(found), "energy-distances")
     st.caption(
