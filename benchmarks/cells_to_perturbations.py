@@ -40,11 +40,12 @@ from hyperperturb.models.cell_training import fit_cell_heads, perturbation_point
 from hyperperturb.models.cells import CellInputs, Cells, control_spread, read_cells
 from hyperperturb.models.direction_training import fit_directions, held_out_effects, strongest
 from hyperperturb.models.directions import Directions
+from hyperperturb.models.gene_space import place_genes
 from hyperperturb.models.predictor import fit_head, target_kernels
 from hyperperturb.models.record import cell_arrays
 from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.models.universe import build_universe
-from hyperperturb.models.variants import place_genes, proximity
+from hyperperturb.models.variants import proximity
 
 CONTROL = "non-targeting"
 SIZES = (1, 10, 30, 100)

@@ -25,11 +25,11 @@ from hyperperturb.evaluation.cross_validation import averaged_over_seeds, cross_
 from hyperperturb.evaluation.verdict import MODEL
 from hyperperturb.models.baselines import no_change, training_mean
 from hyperperturb.models.gene_kernels import GeneKernels
-from hyperperturb.models.gene_space import fit_quality
+from hyperperturb.models.gene_space import fit_quality, place_genes
 from hyperperturb.models.predictor import model_predictor
 from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.models.universe import Universe, build_universe
-from hyperperturb.models.variants import place_genes, proximity
+from hyperperturb.models.variants import proximity
 
 SPACES = {MODEL: "PoincareBall", "flat_twin": "Euclidean"}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from hyperperturb.manifolds import poincare
 from hyperperturb.models.similarity import DenseSimilarity, Similarity
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import keras
 
     from hyperperturb.models.graph_points import DiffusionPoints
+    from hyperperturb.models.settings import TrainingSettings
+    from hyperperturb.models.universe import Universe
 
 RADIUS_WEIGHT = 0.4
 _DISK_RADIUS = 2.5
@@ -112,6 +115,48 @@ def fit_gene_space(
 def as_similarity(similarity: Similarity | np.ndarray) -> Similarity:
     """A dense matrix as a :class:`~hyperperturb.models.similarity.Similarity`; others as they are."""
     return DenseSimilarity(similarity) if isinstance(similarity, np.ndarray) else similarity
+
+
+def place_genes(
+    universe: Universe,
+    settings: TrainingSettings,
+    *,
+    manifold: str = "PoincareBall",
+    seed: int | None = None,
+    checkpoint: str | Path | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] | None = None,
+) -> DiffusionPoints:
+    """Place the genes of a universe with the settings of a training; centrality is the degree.
+
+    Parameters
+    ----------
+    universe
+        N genes.
+    settings
+        Dimensions, epochs, step size and the rest.
+    manifold
+        ``PoincareBall``, or ``Euclidean`` for the flat twin: the same loss, steps and number of coordinates.
+    seed
+        In the place of that of the settings.
+    checkpoint, callbacks
+        See :func:`fit_gene_space`.
+    """
+    degree = np.diff(universe.adjacency.indptr)
+    return fit_gene_space(
+        universe.similarity,
+        (rankdata(degree) - 1.0) / max(len(degree) - 1, 1),
+        dim=settings.embedding_dim,
+        epochs=settings.epochs,
+        learning_rate=settings.point_learning_rate,
+        curvature=settings.curvature,
+        validation_split=settings.validation_split,
+        seed=settings.seed if seed is None else seed,
+        annealing=settings.annealing,
+        jit_compile=settings.jit_compile,
+        checkpoint=checkpoint,
+        callbacks=callbacks,
+        manifold=manifold,
+    )
 
 
 def fit_quality(

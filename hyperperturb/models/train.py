@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.stats import rankdata
 
 from hyperperturb.data.effects import Effects, compute_effects, read_effects
 from hyperperturb.data.network import Network, network_from_adjacency
@@ -24,7 +23,7 @@ from hyperperturb.models.cells import read_cells
 from hyperperturb.models.direction_training import held_out_effects
 from hyperperturb.models.epochs import EpochReport
 from hyperperturb.models.export import hyperbolic_similarity
-from hyperperturb.models.gene_space import fit_gene_space
+from hyperperturb.models.gene_space import place_genes
 from hyperperturb.models.model import HyperPerturbModel, assemble
 from hyperperturb.models.neighbourhoods import Neighbourhoods
 from hyperperturb.models.predictor import fit_head, model_predictor, target_kernels
@@ -245,17 +244,9 @@ def _train(
     central = centralities(universe.adjacency, seed=settings.seed)
     run.stage("genes", "placing the genes in hyperbolic space", _UNIVERSE)
     with scope(strategy):
-        space = fit_gene_space(
-            universe.similarity,
-            _rank(central["degree"].to_numpy()),
-            dim=settings.embedding_dim,
-            epochs=settings.epochs,
-            learning_rate=settings.point_learning_rate,
-            curvature=settings.curvature,
-            validation_split=settings.validation_split,
-            seed=settings.seed,
-            annealing=settings.annealing,
-            jit_compile=settings.jit_compile,
+        space = place_genes(
+            universe,
+            settings,
             checkpoint=genes_checkpoint,
             callbacks=[EpochReport(run, "genes", (_UNIVERSE, _GENES), _gene_values)],
         )
@@ -325,8 +316,3 @@ def _gene_values(model: Any) -> dict[str, float]:
     if annealing is not None:
         values["field"] = float(annealing(model.optimizer.iterations))
     return values
-
-
-def _rank(values: np.ndarray) -> np.ndarray:
-    """Ranks scaled to [0, 1], ties in the middle; 1 is the largest."""
-    return (rankdata(values) - 1.0) / max(len(values) - 1, 1)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
-from scipy.stats import rankdata
 
 from hyperperturb.data.network import Network, tidy
 from hyperperturb.models.gene_kernels import GeneKernels
+from hyperperturb.models.gene_space import place_genes
 from hyperperturb.models.neighbourhoods import Neighbourhoods
 from hyperperturb.models.predictor import target_kernels
 from hyperperturb.models.settings import TrainingSettings
@@ -24,7 +24,6 @@ from hyperperturb.models.universe import Universe, build_universe, igraph_draws,
 
 if TYPE_CHECKING:
     from hyperperturb.manifolds.base import Manifold
-    from hyperperturb.models.graph_points import DiffusionPoints
 
 _SWAPS = 10  # attempted swaps an edge; the shuffle has then long forgotten where it began (Milo et al. 2003)
 
@@ -88,40 +87,6 @@ def rewired_adjacency(adjacency: sparse.csr_array, *, seed: int) -> sparse.csr_a
     weight = np.random.default_rng(seed).permutation(np.array(weights, dtype=adjacency.dtype))
     half = sparse.coo_array((weight, (row, column)), shape=adjacency.shape)
     return tidy(half + half.T)
-
-
-def place_genes(
-    universe: Universe, settings: TrainingSettings, *, manifold: str = "PoincareBall", seed: int | None = None
-) -> DiffusionPoints:
-    """Train gene points as a training does, in hyperbolic or flat space, without a record of it.
-
-    Parameters
-    ----------
-    universe
-        N genes.
-    settings
-        Dimensions, epochs, step size and the rest.
-    manifold
-        ``PoincareBall``, or ``Euclidean`` for the flat twin: the same loss, steps and number of coordinates.
-    seed
-        In the place of that of the settings.
-    """
-    from hyperperturb.models.gene_space import fit_gene_space
-
-    degree = np.diff(universe.adjacency.indptr)
-    return fit_gene_space(
-        universe.similarity,
-        (rankdata(degree) - 1.0) / max(len(degree) - 1, 1),
-        dim=settings.embedding_dim,
-        epochs=settings.epochs,
-        learning_rate=settings.point_learning_rate,
-        curvature=settings.curvature,
-        validation_split=settings.validation_split,
-        seed=settings.seed if seed is None else seed,
-        annealing=settings.annealing,
-        jit_compile=settings.jit_compile,
-        manifold=manifold,
-    )
 
 
 def proximity(
