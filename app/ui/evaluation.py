@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from app.ui import cache, evaluation_files, frame
+from app.ui import alt, cache, evaluation_files, frame
 from app.ui.frame import facts, section
 from app.ui.state import chosen_perturbation, select
 from app.ui.text import GLOSSARY, count, number, plain, plural, sentence_case, signed
@@ -115,7 +115,7 @@ def _methods(run: RunDirectory, found: RunMetrics) -> None:
     section("Beside the baselines and the ceiling", help=f"{GLOSSARY['baseline']} {GLOSSARY['ceiling']}")
     table = method_frame(found)
     with st.container(key="scores"):  # the panels need a width; on a phone they are scrolled
-        draw(method_scores(table, model=MODEL, shown=SHOWN), "methods")
+        draw(method_scores(table, model=MODEL, shown=SHOWN), "methods", alt=alt.methods(table))
     st.caption(
         "Solid: this model; circles: simple baselines; squares: this model with one thing taken away; diamond: the "
         "ceiling. Bars: 95 % bootstrap intervals over target genes. Dotted: no skill."
@@ -204,7 +204,11 @@ def _one(run: RunDirectory, found: RunMetrics, rows: pd.DataFrame, chosen: str) 
     with left:
         st.markdown(f"**{plain(chosen)}, predicted from the others**")
         try:
-            draw(left_out_scatter(cache.left_out(run, chosen)), "predicted-against-measured")
+            pair = cache.left_out(run, chosen)
+            said = alt.agreement(
+                pair["effect"], pair["measured"], across="predicted effect", upwards="measured effect"
+            )
+            draw(left_out_scatter(pair), "predicted-against-measured", alt=said)
         except HyperPerturbError as error:
             st.info(plain(error))
         else:
@@ -215,6 +219,7 @@ def _one(run: RunDirectory, found: RunMetrics, rows: pd.DataFrame, chosen: str) 
         draw(
             perturbation_errors(rows, chosen=chosen, baseline=baseline.lower()),
             "perturbation-errors",
+            alt=alt.errors(rows, baseline=baseline.lower()),
             on_select=_picked,
             selection_mode="points",
         )
@@ -255,7 +260,8 @@ def _hubs(run: RunDirectory, found: RunMetrics) -> None:
             ),
         ]
     )
-    draw(hub_radius(cache.inference(run).genes), "hub-radius")
+    genes = cache.inference(run).genes
+    draw(hub_radius(genes), "hub-radius", alt=alt.hubs(genes, rho))
 
 
 def _twin(found: RunMetrics) -> None:
@@ -275,7 +281,7 @@ def _twin(found: RunMetrics) -> None:
         st.markdown(sentence_case(line))
     leads = [lead.model_dump() for lead in found.leads]
     if leads:
-        draw(paired_leads(leads), "paired-leads")
+        draw(paired_leads(leads), "paired-leads", alt=alt.leads(leads))
         st.caption(
             "Paired on the same held-out perturbations; bars: 95 % bootstrap intervals over target genes."
         )
@@ -297,10 +303,10 @@ def _intervals(found: RunMetrics, rows: pd.DataFrame, chosen: str) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Expected against actual error**")
-        draw(error_calibration(rows, chosen=chosen), "expected-error")
+        draw(error_calibration(rows, chosen=chosen), "expected-error", alt=alt.expected_errors(rows))
     with right:
         st.markdown("**How often the intervals hold**")
-        draw(coverage_shares(rows), "coverage")
+        draw(coverage_shares(rows), "coverage", alt=alt.coverage(rows))
 
 
 def _all(run: RunDirectory, rows: pd.DataFrame) -> None:

@@ -104,10 +104,14 @@ def section(title: str, *, help: str | None = None) -> None:  # noqa: A002 - Str
     st.markdown(f"#### {title}", help=help)
 
 
-def draw(figure: Any, name: str, *, key: str, **options: Any) -> Any:
-    """A figure that can be saved, as a file of that name, from the camera in its corner."""
-    save = {"toImageButtonOptions": {"filename": name, "scale": 2}}
-    return st.plotly_chart(figure, key=key, config=save, **options)
+def draw(figure: Any, name: str, *, key: str, alt: str, **options: Any) -> Any:
+    """A figure that can be saved, as a file of that name, from the camera in its corner.
+
+    `alt` is what a screen reader says instead of the picture: what is plotted against what, and what it shows, with
+    the names and numbers that a glance would take from it. The table beside the figure has the rest.
+    """
+    config = {"toImageButtonOptions": {"filename": name, "scale": 2}}
+    return st.plotly_chart(figure, key=key, alt=alt, config=config, **options)
 
 
 def facts(values: list[tuple[str, str, str | None]]) -> None:

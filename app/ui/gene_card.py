@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app.ui.frame import go
+from app.ui import alt
+from app.ui.frame import draw, go
 from app.ui.prediction import refusal_reason, support_line
 from app.ui.state import select
 from app.ui.text import GLOSSARY, count, number, plain, plural
@@ -113,4 +114,5 @@ def _predicted(inference: HyperPerturbInference, gene: str) -> None:
             st.markdown(refusal_reason(error))
         return
     st.markdown("**Predicted effect**, ten largest", help=GLOSSARY["effect"])
-    st.plotly_chart(ranked_bars(prediction.table, n=10), key="card_bars", config={"displayModeBar": False})
+    name = f"effects-{gene}"
+    draw(ranked_bars(prediction.table, n=10), name, key="card_bars", alt=alt.ranked(prediction.table, 10))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.ui import cache, quality, repair_list
-from app.ui.frame import facts, guard, section
+from app.ui import alt, cache, quality, repair_list
+from app.ui.frame import draw, facts, guard, section
 from app.ui.text import GLOSSARY, count, plain
 from hyperperturb.data.screen import ScreenReport
 from hyperperturb.runs.datasets import Dataset
@@ -64,17 +64,18 @@ def _pictures(workspace: Workspace, dataset: Dataset) -> None:
         if (effects.n_cells > 0).any():
             with left:
                 section("Cells per perturbation")
-                st.plotly_chart(cells_per_perturbation(effects), key="plot_cells")
+                counts = dict(zip(effects.perturbations, effects.n_cells.tolist(), strict=True))
+                draw(cells_per_perturbation(effects), "cells", key="plot_cells", alt=alt.cells(counts))
         else:
             right = left
         with right:
             section("Sizes of the effects", help=GLOSSARY["effect"])
-            st.plotly_chart(effect_sizes(effects), key="plot_sizes")
+            draw(effect_sizes(effects), "effect-sizes", key="plot_sizes", alt=alt.effect_sizes(effects))
     elif report is not None and report.proposal is not None:
         section(f"Cells per label in {plain(report.proposal.column)}")
         labels = cells_per_label(report, report.proposal.column)
         perturbed = {name: n for name, n in labels.items() if name != report.proposal.label}
-        st.plotly_chart(cells_per_perturbation(perturbed), key="plot_labels")
+        draw(cells_per_perturbation(perturbed), "cells", key="plot_labels", alt=alt.cells(perturbed))
         st.caption("The sizes of the effects appear here once the controls are confirmed.")
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app.ui.frame import facts, section
+from app.ui import alt
+from app.ui.frame import draw, facts, section
 from app.ui.state import select
 from app.ui.text import GLOSSARY, count, number, plain
 from hyperperturb.errors import HyperPerturbError
@@ -68,27 +69,37 @@ def show(inference: HyperPerturbInference, prediction: EffectPrediction) -> None
         volcano,
     )
 
-    table = prediction.table
+    table, name = prediction.table, "_".join(prediction.targets)
     has_measured = bool(table["measured"].notna().any())
     _figures(prediction, has_measured)
     left, right = st.columns(2, gap="large")
     with left:
         section("Effect against certainty", help=GLOSSARY["effect"] + " " + GLOSSARY["standard error"])
-        st.plotly_chart(volcano(table), key="volcano")
+        draw(volcano(table), f"volcano-{name}", key="volcano", alt=alt.volcano(table))
     with right:
         section("Largest effects")
-        st.plotly_chart(ranked_bars(table, n=20), key="bars")
+        draw(ranked_bars(table, n=20), f"largest-{name}", key="bars", alt=alt.ranked(table, 20))
     interaction = prediction.interaction
     if interaction is not None:
         section("Sum of the genes against the combination", help=GLOSSARY["interaction"])
         st.markdown(plain(interaction.sentence))
         if interaction.found:
-            st.plotly_chart(additive_vs_predicted(interaction.table), key="additive")
+            parts = interaction.table
+            said = alt.agreement(
+                parts["additive"],
+                parts["additive"] + parts["interaction"],
+                across="sum of the single effects",
+                upwards="prediction",
+            )
+            draw(additive_vs_predicted(parts), f"interaction-{name}", key="additive", alt=said)
     if has_measured:
         left, right = st.columns(2, gap="large")
         with left:
             section("Predicted against measured")
-            st.plotly_chart(predicted_vs_measured(table), key="against")
+            said = alt.agreement(
+                table["effect"], table["measured"], across="predicted effect", upwards="measured effect"
+            )
+            draw(predicted_vs_measured(table), f"measured-{name}", key="against", alt=said)
         with right:
             _table(prediction)
     else:

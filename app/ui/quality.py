@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.ui import cache, frame, jobs
+from app.ui import alt, cache, frame, jobs
 from app.ui.frame import facts, section
 from app.ui.repair_list import entries
 from app.ui.text import GLOSSARY, count, plain, plural
@@ -140,10 +140,10 @@ def _facts(found: Quality) -> None:
 def _pictures(found: Quality) -> None:
     from hyperperturb.plots.quality import batch_shares, energy_distances, guide_agreements
 
-    def draw(figure: object, name: str) -> None:
-        frame.draw(figure, name, key=f"quality_{name}")
+    def draw(figure: object, name: str, said: str) -> None:
+        frame.draw(figure, name, key=f"quality_{name}", alt=said)
 
-    draw(energy_distances(found), "energy-distances")
+    draw(energy_distances(found), "energy-distances", alt.energy_distances(found))
     st.caption(
         f"{GLOSSARY['energy distance']} Dashes: the same with the cells dealt out at random, which is not 0 "
         "and larger for fewer cells."
@@ -154,7 +154,7 @@ def _pictures(found: Quality) -> None:
     if found.guides_within is not None:
         with left:
             st.markdown("**Do guides of one gene agree?**")
-            draw(guide_agreements(found), "guide-agreement")
+            draw(guide_agreements(found), "guide-agreement", alt.guide_agreements(found))
             if found.guides_between is not None:
                 st.caption(
                     f"Median correlation {_correlation(found.guides_within)}; of guides of different perturbations "
@@ -163,7 +163,7 @@ def _pictures(found: Quality) -> None:
     if found.batches:
         with right if found.guides_within is not None else left:
             st.markdown(f"**Are controls in every {plain(found.batch_column)}?**")
-            draw(batch_shares(found), "batches")
+            draw(batch_shares(found), "batches", alt.batch_shares(found))
 
 
 def _tables(dataset: Dataset, found: Quality) -> None:

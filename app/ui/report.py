@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.ui import cache, watch
-from app.ui.frame import facts, go, section
+from app.ui import alt, cache, watch
+from app.ui.frame import draw, facts, go, section
 from app.ui.text import GLOSSARY, duration, number, plain, signed
 from hyperperturb.runs.directory import RunDirectory
 
@@ -34,7 +34,8 @@ def _methods(methods: pd.DataFrame) -> None:
     from hyperperturb.plots.evaluation import method_scores
 
     with st.container(key="scores"):  # three panels need a width; on a phone they are scrolled
-        st.plotly_chart(method_scores(methods, model=str(methods["name"].iloc[0])), key="method_scores")
+        figure = method_scores(methods, model=str(methods["name"].iloc[0]))
+        draw(figure, "scores", key="method_scores", alt=alt.methods(methods))
 
 
 def _details(run: RunDirectory, found: dict) -> None:

@@ -96,6 +96,27 @@ def listing(items: Iterable[str], *, last: str = "and", limit: int = 6) -> str:
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
+def extremes(names: Iterable[object], values: Iterable[float], n: int = 3) -> str:
+    """The ends of a list of numbers in words: 'highest A (+0.51), B (+0.30); lowest C (−0.40)'.
+
+    Only numbers above 0 are called highest and only those below 0 lowest; missing numbers are left out.
+    """
+    known = [
+        (str(name), float(value)) for name, value in zip(names, values, strict=True) if math.isfinite(value)
+    ]
+    known.sort(key=lambda item: -item[1])
+    ends = {
+        "highest": [item for item in known[:n] if item[1] > 0],
+        "lowest": [item for item in reversed(known[-n:]) if item[1] < 0],
+    }
+    said = [
+        f"{word} {', '.join(f'{name} ({signed(value)})' for name, value in found)}"
+        for word, found in ends.items()
+        if found
+    ]
+    return "; ".join(said) or "none differs from 0"
+
+
 def italic(genes: Sequence[str]) -> list[str]:
     """Gene symbols as Markdown italics, with the characters that Markdown reads escaped."""
     return [f"*{plain(gene)}*" for gene in genes]

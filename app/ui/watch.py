@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.ui.frame import guard
+from app.ui import alt
+from app.ui.frame import draw, guard
 from app.ui.text import count, duration, number, plain
 from hyperperturb.runs.directory import RunDirectory, delete_run
 from hyperperturb.runs.events import last_of_each_epoch
@@ -102,9 +103,9 @@ def draw_curves(curves: pd.DataFrame, *, key: str, components: bool = False) -> 
         return
     from hyperperturb.plots.training import component_curves, loss_curves
 
-    st.plotly_chart(loss_curves(curves), key=f"curves_{key}")
+    draw(loss_curves(curves), "losses", key=f"curves_{key}", alt=alt.losses(curves))
     if components:
-        st.plotly_chart(component_curves(curves), key=f"parts_{key}")
+        draw(component_curves(curves), "loss-parts", key=f"parts_{key}", alt=alt.loss_parts(curves))
 
 
 def ended_badly(run: RunDirectory) -> None:
