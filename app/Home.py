@@ -13,12 +13,15 @@ import streamlit as st  # noqa: E402
 
 from app.ui import style  # noqa: E402
 from app.ui.frame import complaints, guard  # noqa: E402
-from app.ui.routes import navigation  # noqa: E402
+from app.ui.routes import ROUTES, moved, navigation, page  # noqa: E402
 from app.ui.sidebar import foot  # noqa: E402
 from app.ui.state import current, sync  # noqa: E402
 
 st.set_page_config(page_title="HyperPerturb", page_icon=style.ICON, layout="wide")
 chosen, page_key = navigation()
+if (instead := moved(page_key)) is not None:
+    kept = {name: st.query_params[name] for name in ROUTES[instead].carries if name in st.query_params}
+    st.switch_page(page(instead), query_params=kept)
 st.session_state["page_key"] = page_key
 style.apply()
 with guard():

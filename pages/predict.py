@@ -1,22 +1,18 @@
-"""Predict: what happens if these genes go; and what was done to these cells."""
+"""Predict: what happens if these genes go."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app.ui import cache, cells, prediction
+from app.ui import cache, prediction
 from app.ui.frame import empty_state, guard, question
-from app.ui.state import chosen_genes, chosen_view, current, select
+from app.ui.state import chosen_genes, current, select
 from app.ui.text import HAPPENS, HAPPENS_PLURAL, italic, listing
 from hyperperturb.errors import HyperPerturbError
 
-VIEWS = {"genes": "From genes to effects", "cells": "From cells to perturbations"}
 
-
-def title(genes: list[str], view: str, mode: str) -> str:
+def title(genes: list[str], mode: str) -> str:
     """The question as a sentence with the genes in it."""
-    if view == "cells":
-        return "What was done to these cells?"
     if not genes:
         return f"What happens if a gene {HAPPENS[mode]}?"
     verb = HAPPENS[mode] if len(genes) == 1 else HAPPENS_PLURAL[mode]
@@ -60,46 +56,29 @@ with guard():
         )
     else:
         select(run=now.run.name)
-        genes, view = chosen_genes(), chosen_view()
+        genes = chosen_genes()
         try:
             inference = cache.inference(now.run)
         except HyperPerturbError:
-            question(title(genes, view, now.run.config.mode))
+            question(title(genes, now.run.config.mode))
             raise
-        question(title(genes, view, inference.config.mode))
-        st.session_state["view"] = view
-        st.segmented_control(
-            "View",
-            list(VIEWS),
-            key="view",
-            required=True,
-            format_func=VIEWS.get,
-            label_visibility="collapsed",
-            on_change=lambda: select(view=st.session_state["view"]),
-        )
-        if view == "cells":
-            cells.show(now, inference)
-        else:
-            known = sorted(str(name) for name in inference.genes["gene"])
-            ask(genes, known)
-            if not genes:
-                hubs = inference.genes[inference.genes["is_target"].astype(bool)].nlargest(6, "degree")[
-                    "gene"
-                ]
-                st.markdown(":gray[Choose one gene, or several for a combination. For example:]")
-                with st.container(horizontal=True, gap="small", key="examples"):
-                    for name in hubs:
-                        st.button(
-                            str(name), key=f"example_{name}", on_click=select, kwargs={"genes": [str(name)]}
-                        )
-            else:
-                try:
-                    answer = inference.predict_effects(genes)
-                except HyperPerturbError as error:
-                    prediction.refusal(error, genes)
-                else:
-                    prediction.support_line(
-                        answer.support, exact=bool(answer.table["measured"].notna().any())
+        question(title(genes, inference.config.mode))
+        known = sorted(str(name) for name in inference.genes["gene"])
+        ask(genes, known)
+        if not genes:
+            hubs = inference.genes[inference.genes["is_target"].astype(bool)].nlargest(6, "degree")["gene"]
+            st.markdown(":gray[Choose one gene, or several for a combination. For example:]")
+            with st.container(horizontal=True, gap="small", key="examples"):
+                for name in hubs:
+                    st.button(
+                        str(name), key=f"example_{name}", on_click=select, kwargs={"genes": [str(name)]}
                     )
-                    prediction.not_ahead(inference)
-                    prediction.show(inference, answer)
+        else:
+            try:
+                answer = inference.predict_effects(genes)
+            except HyperPerturbError as error:
+                prediction.refusal(error, genes)
+            else:
+                prediction.support_line(answer.support, exact=bool(answer.table["measured"].notna().any()))
+                prediction.not_ahead(inference)
+                prediction.show(inference, answer)

@@ -79,7 +79,7 @@ def run(folder: Path, home: Path) -> None:
         camera.press("Evaluate thoroughly", "Halved for the ceiling", seconds=900)
         camera.show(f"evaluate?run={name}", "evaluate", sign="Halved for the ceiling")
         for page in camera.pages.values():
-            page.goto(f"{url}/predict?run={name}&view=cells")
+            page.goto(f"{url}/cells?run={name}")
             page.get_by_role("button", name="Rank perturbations").click()
             page.get_by_text("What explains the cells").wait_for(timeout=60_000)
         for theme, page in camera.pages.items():

@@ -14,7 +14,7 @@ import streamlit as st
 
 from app.ui import jobs
 from app.ui.frame import facts, section
-from app.ui.state import Current
+from app.ui.state import Current, chosen_goal, chosen_group, select
 from app.ui.text import count, number, plain
 from hyperperturb.data.screen import open_screen
 from hyperperturb.errors import HyperPerturbError
@@ -56,7 +56,14 @@ def show(now: Current, inference: HyperPerturbInference) -> None:
     left, right = st.columns([1, 1.9], gap="large")
     job = f"cells:{st.session_state.setdefault('cells_id', jobs.new_id())}"
     with left:
-        goal = st.radio("Question", list(GOALS), format_func=GOALS.get, key="cells_goal")
+        st.session_state["cells_goal"] = chosen_goal() if chosen_goal() in GOALS else "explain"
+        goal = st.radio(
+            "Question",
+            list(GOALS),
+            format_func=GOALS.get,
+            key="cells_goal",
+            on_change=lambda: select(goal=st.session_state["cells_goal"]),
+        )
         if goal == "lists":
             _choose_lists(inference, job)
         else:
@@ -71,7 +78,13 @@ def show(now: Current, inference: HyperPerturbInference) -> None:
             if goal == "target":
                 to = st.selectbox("Wanted state: that of the label", labels, index=0, key="cells_to")
             if source == "label":
-                label = st.selectbox("Label", labels, index=1, key="cells_label")
+                st.session_state["cells_label"] = chosen_group() if chosen_group() in labels else labels[1]
+                label = st.selectbox(
+                    "Label",
+                    labels,
+                    key="cells_label",
+                    on_change=lambda: select(group=st.session_state["cells_label"]),
+                )
                 if st.button("Rank perturbations", key="cells_ask", type="primary", disabled=label is None):
                     jobs.start(
                         job,

@@ -27,7 +27,8 @@ ROUTES: dict[str, Route] = {
     "controls": Route("controls.py", "Controls", "controls", "", ("dataset",)),
     "train": Route("train.py", "Train", "train", "", ("dataset", "run")),
     "disk": Route("disk.py", "Poincaré disk", "disk", "Explore", ("run", "gene")),
-    "predict": Route("predict.py", "Predict", "predict", "Ask", ("run", "genes", "view")),
+    "cells": Route("cells.py", "Cells", "cells", "Explore", ("run", "goal", "group")),
+    "predict": Route("predict.py", "Predict", "predict", "Ask", ("run", "genes")),
     "evaluate": Route("evaluate.py", "Evaluate", "evaluate", "Ask", ("run", "perturbation")),
 }
 
@@ -53,3 +54,10 @@ def navigation():
         by_path[entry.url_path] = key
     chosen = st.navigation(sections)
     return chosen, by_path[chosen.url_path]
+
+
+def moved(page_key: str) -> str | None:
+    """The page that an old address means now, by what its query says; None for an address that is as it should be."""
+    if page_key == "predict" and st.query_params.get("view") == "cells":
+        return "cells"
+    return None

@@ -19,7 +19,7 @@ from hyperperturb.runs.datasets import Dataset
 from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.workspace import Workspace
 
-NAMES = ("dataset", "run", "gene", "genes", "view", "perturbation")
+NAMES = ("dataset", "run", "gene", "genes", "goal", "group", "perturbation")
 _PREFIX = "chosen_"
 
 
@@ -50,12 +50,13 @@ def select(
     run: str | None = None,
     gene: str | None = None,
     genes: Sequence[str] | None = None,
-    view: str | None = None,
+    goal: str | None = None,
+    group: str | None = None,
     perturbation: str | None = None,
 ) -> None:
     """Choose a dataset, a run, a gene of the disk, the genes of the question, or a perturbation to judge.
 
-    An empty one takes the choice back.
+    `goal` and `group` are the question about cells and the label of the cells. An empty one takes the choice back.
 
     A new dataset takes the run back unless one is given with it. `gene` also becomes the question of Predict.
     """
@@ -63,7 +64,8 @@ def select(
         run = ""
     if gene is not None and genes is None and gene:
         _write("genes", gene)
-    values = {"dataset": dataset, "run": run, "gene": gene, "view": view, "perturbation": perturbation}
+    values = {"dataset": dataset, "run": run, "gene": gene, "perturbation": perturbation}
+    values |= {"goal": goal, "group": group}
     values["genes"] = None if genes is None else ",".join(genes)
     for name, value in values.items():
         if value is not None:
@@ -88,9 +90,14 @@ def chosen_genes() -> list[str]:
     return [gene for gene in (part.strip() for part in _get("genes").split(",")) if gene]
 
 
-def chosen_view() -> str:
-    """The view of the Predict page: ``"genes"`` or ``"cells"``."""
-    return "cells" if _get("view") == "cells" else "genes"
+def chosen_goal() -> str:
+    """The question about cells, or an empty string."""
+    return _get("goal")
+
+
+def chosen_group() -> str:
+    """The label of the cells that are asked about, or an empty string."""
+    return _get("group")
 
 
 def chosen_perturbation() -> str:

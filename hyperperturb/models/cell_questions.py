@@ -250,6 +250,11 @@ class CellQuestions:
         return table.reset_index(drop=True)
 
     @property
+    def has_cells(self) -> bool:
+        """Whether the run was trained on cells, so that it can be asked about cells."""
+        return self._cells is not None
+
+    @property
     def compared_genes(self) -> tuple[str, ...]:
         """The response genes that states of cells are compared by."""
         return self._cell_heads().genes

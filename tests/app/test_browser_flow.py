@@ -182,8 +182,10 @@ def test_search_card_and_disk_show_the_same_gene(driver, demo_run):
 
 
 def test_cells_of_a_label_are_explained(driver, demo_run):
-    driver.open(f"predict?run={demo_run.name}&view=cells")
-    assert driver.heading() == "What was done to these cells?"
+    driver.open(f"predict?run={demo_run.name}&view=cells")  # where this was before it had a page of its own
+    driver.page.get_by_role("heading", name="What was done to these cells?").wait_for()
+    assert "/cells?" in driver.page.url
+    assert address(driver) == {"run": demo_run.name}
     driver.press("Rank perturbations")
     driver.see("What explains the cells", seconds=60)
     name, rows = download(driver, "Download every cell as CSV")
@@ -192,6 +194,7 @@ def test_cells_of_a_label_are_explained(driver, demo_run):
     driver.page.get_by_text("Which would bring them back to control?").click()
     driver.press("Rank perturbations")
     driver.see("What would bring back the cells", seconds=60)
+    assert address(driver)["goal"] == "revert"
     name, ranked = download(driver, "Download the ranking as CSV")
     assert name.startswith("ranking-")
     assert {"sign", "intervention", "probability"} <= set(ranked[0])

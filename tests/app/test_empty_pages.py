@@ -29,6 +29,7 @@ def buttons(app: AppTest) -> list[str]:
         ("controls", "Which cells are the controls?", "Choose data"),
         ("train", "How should the model learn?", "Choose data"),
         ("disk", "Which genes sit at the centre?", "See the next step"),
+        ("cells", "What was done to these cells?", "See the next step"),
         ("predict", "What happens if a gene goes?", "See the next step"),
         ("evaluate", "How good are the predictions?", "See the next step"),
     ],

@@ -1,0 +1,34 @@
+"""Cells: what was done to these cells, what would undo it, what would lead them elsewhere."""
+
+from __future__ import annotations
+
+from app.ui import cache, cells
+from app.ui.frame import empty_state, guard, question
+from app.ui.state import current, select
+
+with guard():
+    now = current()
+    question("What was done to these cells?")
+    if now.run is None:
+        ready = now.dataset is not None and now.dataset.confirmed
+        empty_state(
+            "No model yet",
+            "A trained model says which perturbation explains cells, undoes it, or leads them to another state.",
+            to="train" if ready else "home",
+            label="Train a model" if ready else "See the next step",
+            key="cells",
+        )
+    else:
+        select(run=now.run.name)
+        inference = cache.inference(now.run)
+        if inference.has_cells:
+            cells.show(now, inference)
+        else:
+            empty_state(
+                "No cells in this model",
+                "It was trained on a table of effects. Questions about cells need a model that was trained on the "
+                "screen itself.",
+                to="data",
+                label="Bring a screen",
+                key="cells",
+            )
