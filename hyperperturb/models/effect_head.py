@@ -280,28 +280,55 @@ class EffectHead:
     def _variance(
         self, targets: Sequence[Sequence[str]], B: sparse.csr_array, genes: tuple[str, ...]
     ) -> np.ndarray:
-        """Posterior variance of Q perturbations, the sums ``B`` of genes and their interactions, relative to ``scale``.
-
-        The similarity of two genes that are no columns is not kept; given the training perturbations such a
-        pair is taken as independent. To leave out its prior covariance alone would still subtract what explains
-        both genes at once, and pairs of unseen genes would look too certain.
-        """
-        if self.local is not None:
-            return np.maximum((B * (B @ self.local.covariance(genes))).sum(axis=1), 1e-9)
-        between = gene_kernel(self.kernels, self.parameters, genes, self.target_genes)
-        covariance = self._prior(genes) - between @ self.precision @ between.T
-        kept = set(self.target_genes)
-        unseen = np.array([g not in kept for g in genes], dtype=bool)
-        pair = np.outer(unseen, unseen) & ~np.eye(len(genes), dtype=bool)
-        covariance = np.where(pair, np.maximum(covariance, 0.0), covariance)
-        variance = (B * (B @ covariance)).sum(axis=1)
+        """Posterior variance of Q perturbations, sums ``B`` of genes and interactions, relative to ``scale``."""
+        variance = (B * (B @ self._covariance(genes))).sum(axis=1)
         if self.interactions is not None:
+            between = gene_kernel(self.kernels, self.parameters, genes, self.target_genes)
             pairs = self._with_pairs(targets)
             explained = 2.0 * (B @ between) @ self.interactions.cross_precision
             explained += pairs @ self.interactions.precision
             variance += prior_variance(targets, self.kernels, self.parameters)
             variance -= np.einsum("qm,qm->q", explained, pairs)
         return np.maximum(variance, 1e-9)
+
+    def _covariance(self, genes: tuple[str, ...]) -> np.ndarray:
+        """Posterior covariance of f over genes, relative to ``scale``.
+
+        The similarity of two genes that are no columns is not kept; given the training perturbations such a
+        pair is taken as independent. To leave out its prior covariance alone would still subtract what explains
+        both genes at once, and pairs of unseen genes would look too certain.
+        """
+        if self.local is not None:
+            return self.local.covariance(genes)
+        between = gene_kernel(self.kernels, self.parameters, genes, self.target_genes)
+        covariance = self._prior(genes) - between @ self.precision @ between.T
+        kept = set(self.target_genes)
+        unseen = np.array([g not in kept for g in genes], dtype=bool)
+        pair = np.outer(unseen, unseen) & ~np.eye(len(genes), dtype=bool)
+        return np.where(pair, np.maximum(covariance, 0.0), covariance)
+
+    def error_correlation(self, first: Sequence[str], second: Sequence[str]) -> float:
+        """How the errors of two predictions go together: the posterior correlation of their sums over genes.
+
+        What two combinations have of their own, their interactions, counts as independent.
+
+        Parameters
+        ----------
+        first, second
+            Target genes of either perturbation.
+
+        Returns
+        -------
+        float
+            In [−1, 1]; 1 for the same perturbation.
+        """
+        if set(first) == set(second):
+            return 1.0
+        sets = [tuple(first), tuple(second)]
+        genes = tuple(sorted({*first, *second}))
+        B = sparse_design(sets, genes, self.parameters.factor)
+        between = float((B @ self._covariance(genes) @ B.T)[0, 1])
+        return float(np.clip(between / np.sqrt(np.prod(self._variance(sets, B, genes))), -1.0, 1.0))
 
     @property
     def _gene_variance(self) -> float:

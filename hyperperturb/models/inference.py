@@ -223,12 +223,12 @@ class HyperPerturbInference(CellQuestions):
                 nearest=self._similar_names(unknown),
                 reason="not_in_universe",
             )
-        tested = {g for target in self.effects.targets for g in target}
+        tested = self._tested
         score = self._head.support(targets)
         lowest = int(np.argmin(score))
         worst, value = targets[lowest], float(score[lowest])
         if all(g in tested for g in targets):
-            exact = tuple(targets) in {tuple(sorted(t)) for t in self.effects.targets}
+            exact = tuple(targets) in self._measured_row
             why = (
                 "This perturbation was measured."
                 if exact
@@ -277,13 +277,8 @@ class HyperPerturbInference(CellQuestions):
         """
         genes = self._supported(targets)
         support = self.support(genes)
-        mean, error = self._head.predict([genes])
-        measured = np.full(len(self.response_genes), np.nan)
-        measured_error = measured.copy()
-        for i, label_targets in enumerate(self.effects.targets):
-            if tuple(sorted(label_targets)) == genes:
-                measured = self.effects.effect[i].astype(float)
-                measured_error = self.effects.standard_error[i].astype(float)
+        mean, error = self.effects_of([genes])
+        measured, measured_error = self.measured(genes)
         table = pd.DataFrame(
             {
                 "gene": self.response_genes,
@@ -303,11 +298,44 @@ class HyperPerturbInference(CellQuestions):
             )
         return EffectPrediction(genes, table, support, strength, interaction)
 
+    def effects_of(self, sets: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+        """Effects and standard errors of sets of target genes, (Q, R) each, whatever their support."""
+        return self._head.predict(sets)
+
+    def measured(self, targets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Measured effect of exactly these targets and its standard error, (R,) each; NaN where there is none."""
+        row = self._measured_row.get(tuple(sorted(targets)))
+        if row is None:
+            return np.full((2, len(self.response_genes)), np.nan)
+        return self.effects.effect[row].astype(float), self.effects.standard_error[row].astype(float)
+
+    @cached_property
+    def _measured_row(self) -> dict[tuple[str, ...], int]:
+        return {tuple(sorted(targets)): i for i, targets in enumerate(self.effects.targets)}
+
+    def shared_error(self, first: Sequence[str], second: Sequence[str]) -> float:
+        """Correlation of the errors of two predictions, in [−1, 1]."""
+        return self._head.error_correlation(_clean(first), _clean(second))
+
+    def point(self, targets: Sequence[str]) -> np.ndarray:
+        """The place of a perturbation in the unit ball, (d,): the midpoint of its genes' points."""
+        rows = [self._known(gene) for gene in _clean(targets)]
+        return poincare.centroid(self._points[rows].astype(np.float64), c=1.0)
+
+    @property
+    def n_dimensions(self) -> int:
+        """Dimensions of the space that the genes lie in."""
+        return self._points.shape[1]
+
     def left_out(self, label: str) -> pd.DataFrame:
         """Predict a training perturbation as if it had not been measured; see :func:`left_out_effects`."""
         return left_out_effects(self._head, self.effects, label)
 
-    def _no_ground(self, gene: str, tested: set[str]) -> tuple[Reason, str]:
+    @cached_property
+    def _tested(self) -> frozenset[str]:
+        return frozenset(g for targets in self.effects.targets for g in targets)
+
+    def _no_ground(self, gene: str, tested: frozenset[str]) -> tuple[Reason, str]:
         """Why nothing is known about a gene of the universe that was not perturbed."""
         untested = ~self.genes["gene"].isin(tested)
         if (self.genes.loc[untested, "support"] < SUPPORT_NONE).all():
