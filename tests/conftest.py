@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -144,3 +144,112 @@ def file_server(monkeypatch) -> Iterator[FileServer]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="session")
+def finished_run() -> Callable:
+    """Makes a finished run of effects and a network, without its training."""
+    return _finished_run
+
+
+def _finished_run(runs_dir, measured, network, *, folds: int = 3, cells: bool = False, **config):
+    """Write a finished run on these effects whose genes lie where their degree puts them, in random directions.
+
+    No Keras is loaded: a test of a page need not wait for it. With `cells` it also compares states, cells taken to
+    scatter alike in all genes; its heads for single cells know nothing.
+    """
+    from functools import partial
+
+    import numpy as np
+    import pandas as pd
+    from scipy.stats import rankdata, spearmanr
+
+    from hyperperturb.data.network import network_from_adjacency, save_network
+    from hyperperturb.evaluation.cross_validation import cross_validate
+    from hyperperturb.evaluation.report import RunMetrics, held_out
+    from hyperperturb.evaluation.verdict import MODEL
+    from hyperperturb.files import write_json
+    from hyperperturb.models.baselines import simple_baselines
+    from hyperperturb.models.export import hyperbolic_similarity, save_arrays
+    from hyperperturb.models.predictor import fit_head, model_predictor, target_kernels
+    from hyperperturb.models.strength import energy_distance
+    from hyperperturb.models.universe import build_universe, centralities
+    from hyperperturb.runs.config import RunConfig
+    from hyperperturb.runs.directory import RunDirectory
+
+    targets = sorted({gene for target in measured.targets for gene in target})
+    universe = build_universe([network], targets=targets, response_genes=measured.genes, max_genes=2000)
+    central = centralities(universe.adjacency, seed=0)
+    rank = rankdata(central["degree"]) / len(central)
+    direction = np.random.default_rng(0).normal(size=(len(rank), 4))
+    direction /= np.linalg.norm(direction, axis=1)[:, None]
+    points = (0.9 * (1 - rank) + 0.02)[:, None] * direction
+    kernels = target_kernels(universe, partial(hyperbolic_similarity, points, 1.0), targets)
+    head = fit_head(measured, kernels, 0)
+    scores = cross_validate(
+        measured, {MODEL: model_predictor(kernels, 0), **simple_baselines(kernels)}, folds=folds
+    )
+
+    run = RunDirectory.create(runs_dir, RunConfig(mode=measured.mode, control=measured.control, **config))
+    run.begin()
+    radius = 2 * np.arctanh(np.linalg.norm(points, axis=1))
+    genes = pd.DataFrame({"gene": universe.genes, "x": points[:, 0], "y": points[:, 1], "radius": radius})
+    genes = pd.concat([genes, central.reset_index(drop=True)], axis=1).assign(
+        support=head.support(universe.genes),
+        predicted_strength=0.0,
+        is_target=np.isin(universe.genes, targets),
+        is_response=np.isin(universe.genes, measured.genes),
+        n_perturbations=0,
+        control_mean=np.nan,
+    )
+    genes.to_parquet(run.file("genes.parquet"), index=False)
+    measured.save(run.file("effects.parquet"))
+    save_network(
+        network_from_adjacency(universe.adjacency, universe.genes, name="combined"), run.file("network.npz")
+    )
+    save_arrays(
+        run.file("arrays.npz"),
+        points=points,
+        curvature=1.0,
+        head=head,
+        cells=_plain_heads(measured, points) if cells else None,
+    )
+    run.file("model.keras").touch()
+    strength = dict(zip(measured.perturbations, energy_distance(measured).tolist(), strict=True))
+    rho, p_value = spearmanr(radius, central["degree"])
+    metrics = RunMetrics(
+        **held_out(scores, strength=strength).model_dump(),
+        hub_radius={"spearman": float(rho), "p_value": float(p_value)},
+        curvature=1.0,
+        fit=0.5,
+    )
+    write_json(run.file("metrics.json"), metrics)
+    run.file("card.md").write_text(f"# A run\n\n{metrics.verdict}\n")
+    run.finish()
+    return run
+
+
+def _plain_heads(measured, points):
+    import numpy as np
+
+    from hyperperturb.models.cells import CellInputs, control_spread
+    from hyperperturb.models.directions import Confidence, Directions, Discriminants
+    from hyperperturb.models.export import CellHeadArrays
+
+    n, (level, spread) = len(measured.perturbations), control_spread(measured, measured.genes)
+    rule = Discriminants(np.zeros((n, len(spread))), np.eye(len(spread)), np.full(n, -np.log(n)))
+    return CellHeadArrays(
+        genes=measured.genes,
+        scale=1.0,
+        inputs=CellInputs("log", level, spread),
+        directions=Directions(1.0 / spread, np.zeros(len(spread)), rule, of_lists=Confidence(8.0, 0.5, 0.1)),
+        hidden_kernel=np.zeros((len(spread), 3)),
+        hidden_bias=np.zeros(3),
+        tangent_kernel=np.zeros((3, points.shape[1])),
+        tangent_bias=np.zeros(points.shape[1]),
+        value_kernel=np.zeros((3, 1)),
+        value_bias=np.zeros(1),
+        offset=np.zeros(n),
+        evidence_kernel=np.zeros((len(spread), n)),
+        perturbation_points=np.zeros((n, points.shape[1])),
+    )

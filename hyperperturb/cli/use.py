@@ -75,6 +75,16 @@ def predict(
         ),
     ] = None,
     csv: Csv = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="OUT.h5ad",
+            help="Write an AnnData of perturbations by response genes: effects, standard errors, what was measured, "
+            "the perturbations' points, and what the run says of itself.",
+            show_default=False,
+        ),
+    ] = None,
     output_dir: OutputDir = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -82,7 +92,7 @@ def predict(
     """Predict what perturbing genes does to every response gene.
 
     With --gene: one row a response gene (gene, effect, standard_error, measured; natural-log units). With
-    --targets LIST --csv OUT: one row a perturbation, one column a response gene. Empty lines and lines that
+    --targets LIST and --csv OUT: one row a perturbation, one column a response gene. Empty lines and lines that
     start with # are passed over; a perturbation the model has no ground to predict is named on stderr (with
     --json also under "refused") and left out, and the exit code is 0 as long as one was predicted.
     """
@@ -90,23 +100,31 @@ def predict(
         raise typer.BadParameter("Give either --gene (once or several times) or --targets LIST.")
     if csv is not None:
         check_table_path(csv)
+    if out is not None and out.suffix.lower() != ".h5ad":
+        raise HyperPerturbError(
+            f"'{out}' is no name of an AnnData file.", hint="End it in .h5ad, or write a table with --csv."
+        )
     if gene:
-        _predict_one(run, gene, csv, output_dir, as_json)
+        _predict_one(run, gene, csv, out, output_dir, as_json)
     else:
-        if csv is None:
-            raise typer.BadParameter("--targets needs --csv OUT to write the table to.")
-        _predict_list(run, targets, csv, output_dir, as_json)
+        if csv is None and out is None:
+            raise typer.BadParameter("--targets needs --csv OUT or --out OUT.h5ad to write to.")
+        _predict_list(run, targets, csv, out, output_dir, as_json)
 
 
 def _predict_one(
-    run: str, genes: list[str], csv: Path | None, output_dir: Path | None, as_json: bool
+    run: str, genes: list[str], csv: Path | None, out: Path | None, output_dir: Path | None, as_json: bool
 ) -> None:
+    from hyperperturb.models.predictions import predict_many, write_predictions
+
     with json_only(as_json):
         inference = _open(run, output_dir)
         answer = inference.predict_effects(genes)
         table = answer.table[["gene", "effect", "standard_error", "measured"]]
         if csv is not None:
             write_table(table, csv)
+        if out is not None:
+            write_predictions(inference, predict_many(inference, [answer.targets]), out)
     if as_json:
         print_json(
             {
@@ -115,6 +133,7 @@ def _predict_one(
                 "strength": float(answer.strength),
                 "interaction": None if answer.interaction is None else _interaction(answer.interaction),
                 "csv": str(csv) if csv else None,
+                "out": str(out) if out else None,
                 "effects": table.to_dict("records"),
             }
         )
@@ -122,8 +141,9 @@ def _predict_one(
     print(f"{' + '.join(answer.targets)}: {answer.support.why}")
     if answer.interaction is not None:
         print(answer.interaction.sentence)
-    if csv is not None:
-        print(f"{csv}: {len(table):,} response genes")
+    for path in filter(None, (csv, out)):
+        print(f"{path}: {len(table):,} response genes")
+    if csv or out:
         return
     top = table.reindex(table["effect"].abs().sort_values(ascending=False, kind="stable").index)
     print_table(list(top.columns), top.head(_SHOWN).to_numpy().tolist())
@@ -140,11 +160,14 @@ def _interaction(interaction: Interaction) -> dict[str, object]:
     }
 
 
-def _predict_list(run: str, targets: Path, csv: Path, output_dir: Path | None, as_json: bool) -> None:
+def _predict_list(
+    run: str, targets: Path, csv: Path | None, out: Path | None, output_dir: Path | None, as_json: bool
+) -> None:
     import numpy as np
     import pandas as pd
 
     from hyperperturb.data.screen import parse_targets
+    from hyperperturb.models.predictions import predict_many, write_predictions
     from hyperperturb.runs.config import existing_file
 
     path = existing_file(targets, what="list of perturbations")
@@ -164,6 +187,7 @@ def _predict_list(run: str, targets: Path, csv: Path, output_dir: Path | None, a
         control = inference.effects.control
         known = frozenset(inference.genes["gene"]) | frozenset(inference.response_genes)
         rows: dict[str, Any] = {}
+        sets: list[tuple[str, ...]] = []
         refused: list[dict[str, Any]] = []
         for n, (number, label) in enumerate(wanted):
             progress(n / len(wanted), f"Predicting {label}")
@@ -172,24 +196,35 @@ def _predict_list(run: str, targets: Path, csv: Path, output_dir: Path | None, a
                 if not genes:
                     raise HyperPerturbError(f"'{label}' names no gene to perturb.")
                 rows[label] = inference.predict_effects(genes).table["effect"].to_numpy(dtype=np.float64)
+                sets.append(genes)
             except HyperPerturbError as error:
                 nearest = [str(name) for name in getattr(error, "nearest", ())]
                 refused.append(
                     {"line": number, "perturbation": label, "reason": str(error), "nearest": nearest}
                 )
                 note(f"refused: line {number} of {targets}: {' '.join(str(error).split())}")
-        if rows:
+        if rows and out is not None:
+            write_predictions(inference, predict_many(inference, sets), out)
+        if rows and csv is not None:
             table = pd.DataFrame.from_dict(rows, orient="index", columns=list(inference.response_genes))
             write_table(table.rename_axis("perturbation").reset_index(), csv)
     if not rows:
         raise HyperPerturbError(f"None of the {len(wanted):,} perturbations of '{targets}' can be predicted.")
     if as_json:
-        print_json({"csv": str(csv), "predicted": list(rows), "refused": refused})
+        print_json(
+            {
+                "csv": str(csv) if csv else None,
+                "out": str(out) if out else None,
+                "predicted": list(rows),
+                "refused": refused,
+            }
+        )
         return
-    print(
-        f"{csv}: {len(rows):,} perturbations x {len(inference.response_genes):,} response genes,"
-        f" {len(refused):,} refused"
-    )
+    for written in filter(None, (csv, out)):
+        print(
+            f"{written}: {len(rows):,} perturbations x {len(inference.response_genes):,} response genes,"
+            f" {len(refused):,} refused"
+        )
 
 
 def query(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hyperperturb.manifolds import poincare
+from hyperperturb.models.predictions import CERTAIN
 
 if TYPE_CHECKING:
     from hyperperturb.models.inference import HyperPerturbInference, Support
@@ -25,7 +26,8 @@ class Comparison:
         Their target genes, sorted.
     table
         One row a response gene: ``gene``, ``first``, ``first_standard_error``, ``second``, ``second_standard_error``,
-        ``difference`` (second minus first) and its ``standard_error``, in which the errors that both share cancel.
+        ``difference`` (second minus first), its ``standard_error``, in which the errors that both share cancel, and
+        ``clear``: whether the difference is beyond two of them.
     support
         What either prediction stands on.
     correlation
@@ -94,6 +96,8 @@ def compare(inference: HyperPerturbInference, first: Sequence[str], second: Sequ
             "standard_error": np.sqrt(np.maximum(variance, 0.0)),
         }
     )
+    error = table["standard_error"]
+    table["clear"] = (error > 0) & (table["difference"].abs() > CERTAIN * error)
     others = ~(own_a | own_b)
     correlation = float("nan")
     if others.sum() > 2 and x[others].std() > 0 and y[others].std() > 0:

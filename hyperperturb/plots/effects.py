@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from hyperperturb.models.predictions import CERTAIN
 from hyperperturb.plots import theme
 from hyperperturb.plots.labels import spaced_labels
 
 EFFECT = "effect (natural log of CP10k + 1)"
-CERTAIN = 2.0
-"""Standard errors beyond which an effect is coloured as up or down."""
 _MANY = 3000
 
 
@@ -256,7 +255,7 @@ def predicted_vs_measured(table: pd.DataFrame, *, height: int = 420) -> go.Figur
         return theme.empty("Nothing measured to compare with: this perturbation is not in the screen.")
     error = rows["standard_error"].where(rows["standard_error"] > 0)
     certainty = (rows["effect"].abs() / error).fillna(0).to_numpy()
-    return _on_equal_scales(
+    return on_equal_scales(
         rows,
         _direction(rows["effect"].to_numpy(), certainty),
         _hover(rows),
@@ -301,7 +300,7 @@ def additive_vs_predicted(parts: pd.DataFrame, *, height: int = 420) -> go.Figur
             rows["gene"], rows["effect"], rows["measured"], interaction, error, strict=True
         )
     ]
-    return _on_equal_scales(
+    return on_equal_scales(
         rows,
         _direction(interaction.to_numpy(), certainty),
         hover,
@@ -311,7 +310,7 @@ def additive_vs_predicted(parts: pd.DataFrame, *, height: int = 420) -> go.Figur
     )
 
 
-def _on_equal_scales(
+def on_equal_scales(
     rows: pd.DataFrame,
     direction: np.ndarray,
     hover: list[str],
@@ -320,7 +319,23 @@ def _on_equal_scales(
     titles: tuple[str, str],
     height: int,
 ) -> go.Figure:
-    """``effect`` across and ``measured`` upwards with the diagonal; named genes get intervals."""
+    """Two values of every gene on equal scales with the diagonal; the genes that are named get intervals.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        ``gene``, ``effect`` (across), ``measured`` (upwards), ``standard_error`` and ``measured_standard_error``.
+    direction : numpy.ndarray
+        ``(n,)`` −1, 0 or 1: how each gene is coloured.
+    hover : list of str
+        What is said of each gene.
+    names : dict
+        Words for the three directions.
+    titles : tuple of str
+        Of the axes.
+    height : int
+        Height in pixels.
+    """
     x, y = rows["effect"].to_numpy(), rows["measured"].to_numpy()
     hover = np.array(hover, dtype=object)
     figure = go.Figure()

@@ -114,6 +114,33 @@ def diverging(n: int, *, dark: bool = False) -> tuple[str, ...]:
     return ramp(_DIVERGING_DARK if dark else _DIVERGING_LIGHT, n)
 
 
+def on_both_pages(*, solid: bool = True) -> list[list]:
+    """A diverging colour scale for a figure that does not know whether its page is light or dark.
+
+    Parameters
+    ----------
+    solid : bool
+        Grey at zero, for marks that lie on top of others; otherwise zero is clear and shows the page.
+
+    Returns
+    -------
+    list
+        Places from 0 to 1 and their colours, as plotly takes them.
+
+    Examples
+    --------
+    >>> [colour for _, colour in on_both_pages()]
+    ['#0072B2', '#B4B9C0', '#D55E00']
+    """
+    if solid:
+        return [[0.0, DOWN], [0.5, "#B4B9C0"], [1.0, UP]]
+    return [
+        [0.0, "rgba(0, 114, 178, 1)"],
+        [0.5, "rgba(128, 134, 142, 0.06)"],
+        [1.0, "rgba(213, 94, 0, 1)"],
+    ]
+
+
 def number(value: float, digits: int = 3) -> str:
     """Write a number for people: three significant digits, thin spaces between thousands.
 
