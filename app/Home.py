@@ -31,4 +31,4 @@ with guard():
     chosen.run()
 with guard():
     # Last, so that what the page has just changed is told here at once.
-    foot(current())
+    foot()

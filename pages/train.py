@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.ui import cache, networks, report, settings, watch
+from app.ui import announce, cache, networks, report, settings, watch
 from app.ui.estimate import estimate
 from app.ui.frame import empty_state, guard, question
 from app.ui.state import Current, current, select
@@ -40,8 +40,10 @@ def start(now: Current, dataset: Dataset) -> None:
             coexpression=chosen.coexpression,
             exclude=exclude,
         ).checked()
-        run = RunDirectory.create(now.workspace.runs_dir, config)
-        LocalLauncher().submit(run)
+        run = next((other for other in now.active if other.config.asks_the_same(config)), None)
+        if run is None:  # two clicks, or two pages, are one training
+            run = RunDirectory.create(now.workspace.runs_dir, config)
+            LocalLauncher().submit(run)
         select(dataset=dataset.name, run=run.name)
         st.rerun()
     if not chosen.paths and not chosen.coexpression:
@@ -52,6 +54,7 @@ def result(run: RunDirectory) -> None:
     """The chosen run: live, finished, or ended otherwise."""
     status = run.status
     config = run.config
+    announce.read(run)
     st.subheader(plain(config.title or run.name), anchor=False)
     details = [plain(run.name), when(config.created), watch.STATES[status.state]]
     if config.exclude:

@@ -23,6 +23,7 @@ CHEAP = [
     "hyperperturb.runs",
     "hyperperturb.runs.datasets",
     "hyperperturb.runs.launcher",
+    "hyperperturb.runs.queue",
     "hyperperturb.runs.worker",
 ]
 HEAVY = ("tensorflow", "keras", "streamlit", "umap", "scanpy")

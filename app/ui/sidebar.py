@@ -1,41 +1,63 @@
-"""The foot of the sidebar: the dataset, the model with its verdict, the training that is running."""
+"""The foot of the sidebar: the dataset, the model with its verdict, trainings that wait, run or have just ended."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app.ui import cache
+from app.ui import announce, cache
+from app.ui.frame import guard
 from app.ui.routes import page
 from app.ui.state import Current, current, usable
-from app.ui.text import duration, plain
+from app.ui.text import duration, ordinal, plain
+from hyperperturb.runs import queue
 from hyperperturb.runs.directory import RunDirectory
 
 
-def foot(now: Current) -> None:
+def foot() -> None:
     """Draw the foot; every entry is a link to the page where it can be changed."""
     with st.sidebar, st.container(key="foot", gap="small"):
-        _entry("Dataset")
-        if now.dataset is None:
-            st.page_link(page("data"), label="Choose a dataset")
-        else:
-            st.page_link(
-                page("data"), label=_short(now.dataset.title), query_params={"dataset": now.dataset.name}
-            )
-            if not now.dataset.confirmed:
-                st.caption("controls not confirmed yet")
-        _entry("Model")
-        if usable(now.run):
-            facts = cache.run_facts(now.run)
-            st.page_link(page("train"), label=_short(facts.title), query_params={"run": now.run.name})
-            st.caption(
-                "ahead of the baselines" if facts.ahead else "not ahead of the baselines",
-                help=facts.verdict or None,
-            )
-        else:
-            st.page_link(page("train"), label="None trained yet")
+        _entries()
+
+
+@st.fragment(run_every=3)
+def _entries() -> None:
+    """Renewed also where nothing runs, because another session or a terminal may start something."""
+    with guard():
+        now = current()
+        _dataset(now)
+        _model(now)
+        news = announce.look(now.runs)
+        if news:
+            _entry("Just ended")
+            for run in news:
+                announce.link(run)
         if now.active:
             _entry("Training")
-            _active()
+            for run in now.active:
+                _training(run)
+
+
+def _dataset(now: Current) -> None:
+    _entry("Dataset")
+    if now.dataset is None:
+        st.page_link(page("data"), label="Choose a dataset")
+        return
+    st.page_link(page("data"), label=_short(now.dataset.title), query_params={"dataset": now.dataset.name})
+    if not now.dataset.confirmed:
+        st.caption("controls not confirmed yet")
+
+
+def _model(now: Current) -> None:
+    _entry("Model")
+    if not usable(now.run):
+        st.page_link(page("train"), label="None trained yet")
+        return
+    facts = cache.run_facts(now.run)
+    st.page_link(page("train"), label=_short(facts.title), query_params={"run": now.run.name})
+    st.caption(
+        "ahead of the baselines" if facts.ahead else "not ahead of the baselines",
+        help=facts.verdict or None,
+    )
 
 
 def _entry(name: str) -> None:
@@ -46,22 +68,15 @@ def _short(title: str, limit: int = 34) -> str:
     return plain(title if len(title) <= limit else title[: limit - 1] + "…")
 
 
-@st.fragment(run_every=2)
-def _active() -> None:
-    active = current().active
-    if not active:
-        st.rerun()
-    for run in active:
-        _one(run)
-
-
-def _one(run: RunDirectory) -> None:
+def _training(run: RunDirectory) -> None:
     status = run.status
-    label = (
-        "Waiting"
-        if status.state == "queued"
-        else f"{round(100 * status.fraction)} % · {status.stage or 'starting'}"
-    )
+    if status.state == "queued":
+        place = queue.place(run)
+        label = "Starting" if place is None else f"{ordinal(place).capitalize()} in line"
+        st.page_link(page("train"), label=label, query_params={"run": run.name})
+        st.caption(_short(cache.run_facts(run).title))
+        return
+    label = f"{round(100 * status.fraction)} % · {status.stage or 'starting'}"
     st.page_link(page("train"), label=plain(label), query_params={"run": run.name})
     st.progress(min(max(status.fraction, 0.0), 1.0))
     if status.seconds_left is not None:

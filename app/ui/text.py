@@ -86,6 +86,15 @@ def plural(value: int, singular: str, more: str | None = None) -> str:
     return f"{count(value)} {singular if value == 1 else more or singular + 's'}"
 
 
+def ordinal(value: int) -> str:
+    """A place in a line: 'first' to 'tenth', then '11th', '12th', '21st'."""
+    words = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
+    if 1 <= value <= len(words):
+        return words[value - 1]
+    ending = "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
+    return f"{count(value)}{ending}"
+
+
 def listing(items: Iterable[str], *, last: str = "and", limit: int = 6) -> str:
     """Names in a sentence: 'A', 'A and B', 'A, B and C', 'A, B, C and 12 more'."""
     names = list(items)

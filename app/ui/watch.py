@@ -10,10 +10,12 @@ import streamlit as st
 
 from app.ui import alt
 from app.ui.frame import draw, guard
-from app.ui.text import count, duration, number, plain
+from app.ui.text import count, duration, listing, number, ordinal, plain
+from hyperperturb.runs import queue
 from hyperperturb.runs.directory import RunDirectory, delete_run
 from hyperperturb.runs.events import last_of_each_epoch
 from hyperperturb.runs.launcher import LocalLauncher
+from hyperperturb.runs.status import RunStatus
 
 STAGES = {
     "effects": "Reading the effects",
@@ -25,7 +27,7 @@ STAGES = {
     "writing": "Writing the run",
 }
 STATES = {
-    "queued": "in progress",
+    "queued": "waiting",
     "running": "in progress",
     "finished": "finished",
     "failed": "failed",
@@ -64,20 +66,19 @@ def lines(found: list[dict[str, Any]], last: int = 200) -> str:
 
 @st.fragment(run_every=1)
 def live(run: RunDirectory) -> None:
-    """The running training; renewed every second until it ends, then the page is drawn anew."""
+    """The waiting or running training; renewed every second until it ends, then the page is drawn anew."""
     with guard():
         status = run.status
         if status.done:
             st.rerun()
         found = events(run)
         curves = history(found)
-        stage = STAGES.get(status.stage, status.stage.capitalize()) or "Starting"
         with st.container(border=True, key="live"):
             left, right = st.columns([3, 1], vertical_alignment="center")
             with left:
-                st.markdown(f"**{plain(stage)}**")
-                said = f"validation loss {last_loss(curves)}" if status.epochs else status.message
-                st.markdown(f":gray[{plain(said or 'starting the training process …')}]")
+                title, said = _waits(run) if status.state == "queued" else _does(status, curves)
+                st.markdown(f"**{plain(title)}**")
+                st.markdown(f":gray[{plain(said)}]")
             with right, st.container(horizontal_alignment="right"):
                 if st.button("Cancel", key="cancel_run", help="Stop this training."):
                     with st.spinner("Stopping the training"):
@@ -95,6 +96,29 @@ def live(run: RunDirectory) -> None:
         draw_curves(curves, key="live", components=True)
         with st.expander("Log", expanded=curves.empty):
             st.code(lines(found) or "waiting for the first line", language=None, height=180)
+
+
+def _does(status: RunStatus, curves: pd.DataFrame) -> tuple[str, str]:
+    """What a training does now."""
+    stage = STAGES.get(status.stage, status.stage.capitalize()) or "Starting"
+    said = f"validation loss {last_loss(curves)}" if status.epochs else status.message
+    return stage, said or "starting the training process …"
+
+
+def _waits(run: RunDirectory) -> tuple[str, str]:
+    """What a training waits for."""
+    folder = run.path.parent
+    place = queue.place(run)
+    if place is None or (place == 1 and len(queue.training(folder)) < queue.at_once()):
+        return "Starting", "starting the training process …"
+    before = [*queue.training(folder), *queue.waiting(folder)[: place - 1]]
+    names = listing([other.config.title or other.name for other in before])
+    left = [other.status.seconds_left for other in before]
+    when_free = f" About {duration(sum(left))} until then." if all(s is not None for s in left) else ""
+    return f"{ordinal(place).capitalize()} in line", (
+        f"Trainings go one after another. Before this one: {names}.{when_free} It begins by itself, "
+        "also when this page is closed."
+    )
 
 
 def draw_curves(curves: pd.DataFrame, *, key: str, components: bool = False) -> None:

@@ -211,6 +211,18 @@ class RunConfig(BaseModel):
             }
         )
 
+    def asks_the_same(self, other: RunConfig) -> bool:
+        """Whether another configuration asks for the same training, whenever and under whatever title.
+
+        Examples
+        --------
+        >>> one = RunConfig(effects="effects.parquet")
+        >>> one.asks_the_same(RunConfig(effects="effects.parquet", title="again"))
+        True
+        """
+        beside = {"created", "title", "inputs"}
+        return self.model_dump(exclude=beside) == other.model_dump(exclude=beside)
+
     def files(self) -> list[Path]:
         """Every file that the training reads."""
         networks = [path for n in self.networks for path in (n.path, n.info)]

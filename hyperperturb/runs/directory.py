@@ -39,8 +39,15 @@ REQUIRED_FILES = (
 EVALUATION = "evaluation"
 """Folder inside a run in which a thorough evaluation reports; see :mod:`hyperperturb.runs.evaluations`."""
 
+PROCESS = "process.json"
+"""Which process was started for the run, and when."""
+
 ENDED_SILENTLY = (
     "The process ended without finishing. Look into the run's log.txt; often the memory was not enough."
+)
+ENDED_WAITING = (
+    "The process ended before the training began: the machine was restarted, or somebody ended it. Look into the run's "
+    "log.txt, or resume the run."
 )
 _LIST_HINT = "List the runs with: hyperperturb runs"
 _EVERY = 0.3  # seconds between two status files of one stage: each costs a rename and a flush to disk
@@ -169,7 +176,8 @@ class RunDirectory:
             return status.model_copy(
                 update={"state": "cancelled", "message": "Cancelled.", "seconds_left": None}
             )
-        return status.model_copy(update={"state": "failed", "error": ENDED_SILENTLY, "seconds_left": None})
+        error = ENDED_WAITING if status.started is None else ENDED_SILENTLY
+        return status.model_copy(update={"state": "failed", "error": error, "seconds_left": None})
 
     def process(self) -> tuple[int | None, float | None]:
         """Process id and start time of the training, as far as they are known."""
@@ -177,7 +185,7 @@ class RunDirectory:
         if status.pid is not None:
             return status.pid, status.pid_started
         try:
-            launched = read_json(self.file("process.json"))
+            launched = read_json(self.file(PROCESS))
             return int(launched["pid"]), launched["pid_started"]
         except (HyperPerturbError, KeyError, TypeError, ValueError):
             return None, None
@@ -274,7 +282,7 @@ class RunDirectory:
             When it cannot be resumed; the sentence says why.
         """
         check_resumable(self)
-        for name in ("cancel", "process.json"):
+        for name in ("cancel", PROCESS):
             self.file(name).unlink(missing_ok=True)
         self._current = RunStatus(updated=datetime.now(UTC), message="Waiting to go on.")
         write_json(self.file("status.json"), self._current)

@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("Usage: python -m hyperperturb.runs.evaluations FOLDER", file=sys.stderr)
         return 2
     try:
-        state = execute(RunDirectory.open(arguments[0]), train=_judge)
+        state = execute(RunDirectory.open(arguments[0]), train=_judge, begin=RunDirectory.begin)
     except HyperPerturbError as error:
         print(error, file=sys.stderr)
         return 1

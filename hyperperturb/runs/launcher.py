@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Protocol
 
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.files import write_json
 from hyperperturb.runs.directory import RunDirectory
-from hyperperturb.runs.process import is_alive, start_time
+from hyperperturb.runs.process import is_alive
+from hyperperturb.runs.queue import at_once, join
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +37,8 @@ class Launcher(Protocol):
 class LocalLauncher:
     """Trains in a process of its own on this machine, which outlives the process that started it.
 
+    The process begins at once, and waits for its turn (:mod:`hyperperturb.runs.queue`) before it loads anything.
+
     Parameters
     ----------
     command
@@ -55,13 +57,14 @@ class LocalLauncher:
         self.grace = grace
 
     def submit(self, run: RunDirectory) -> None:
-        """Start the training and return at once.
+        """Start the process that trains when it is the run's turn, and return at once.
 
         Raises
         ------
         HyperPerturbError
             When the run was started before, or the process cannot be made.
         """
+        at_once()  # a number of trainings that is none is told here, not in the log of a process
         status = run.status
         if status.state != "queued" or run.process()[0] is not None:
             raise HyperPerturbError(f"The run '{run.name}' was started already.", hint="Start a new run.")
@@ -81,7 +84,7 @@ class LocalLauncher:
             sentence = f"The training process cannot be started: {error.strerror or error}."
             run.fail(sentence)
             raise HyperPerturbError(sentence) from error
-        write_json(run.file("process.json"), {"pid": process.pid, "pid_started": start_time(process.pid)})
+        join(run, process.pid)
         # collect it when it ends, or it stays in the process table as long as this process lives
         threading.Thread(target=process.wait, name=f"wait for {run.name}", daemon=True).start()
 

@@ -12,6 +12,7 @@ from typing import Any
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.process import stderr_into
+from hyperperturb.runs.queue import begin_in_turn
 
 Train = Callable[[RunDirectory], Any]
 
@@ -29,8 +30,10 @@ def _train(run: RunDirectory) -> None:
     train_run(run)
 
 
-def execute(run: RunDirectory, *, train: Train = _train) -> str:
-    """Train a run in this process and leave its status final, whatever happens.
+def execute(
+    run: RunDirectory, *, train: Train = _train, begin: Callable[[RunDirectory], None] = begin_in_turn
+) -> str:
+    """Train a run in this process when it is its turn, and leave its status final, whatever happens.
 
     Parameters
     ----------
@@ -38,6 +41,8 @@ def execute(run: RunDirectory, *, train: Train = _train) -> str:
         A queued run.
     train
         What trains it.
+    begin
+        What begins it; ``RunDirectory.begin`` for work that does not wait for the trainings of its folder.
 
     Returns
     -------
@@ -51,10 +56,11 @@ def execute(run: RunDirectory, *, train: Train = _train) -> str:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     run.require_queued()
-    previous = signal.signal(signal.SIGTERM, _raise_cancelled)
+    previous, began = signal.signal(signal.SIGTERM, _raise_cancelled), False
     try:
-        run.begin()
         try:
+            begin(run)
+            began = True
             if run.file("cancel").exists():
                 raise Cancelled
             train(run)
@@ -64,6 +70,8 @@ def execute(run: RunDirectory, *, train: Train = _train) -> str:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the goodbye must be written
             run.cancelled()
         except HyperPerturbError as error:
+            if not began:
+                raise  # the run is not ours
             _keep_traceback(run)
             run.fail(str(error))
         except MemoryError:

@@ -27,7 +27,11 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.log = (home / "server.log").open("wb")
+        self.start()
+
+    def start(self) -> None:
+        """Start it; also again, after :meth:`stop`, at the same address."""
+        self.log = (self.home / "server.log").open("ab")
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "streamlit", "run", "app/Home.py"),
@@ -41,7 +45,7 @@ class Server:
                 ),
             ],
             cwd=ROOT,
-            env=os.environ | {"HYPERPERTURB_HOME": str(home), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"HYPERPERTURB_HOME": str(self.home), "OMP_NUM_THREADS": "1"},
             stdout=self.log,
             stderr=subprocess.STDOUT,
         )
@@ -54,7 +58,7 @@ class Server:
             else:
                 return
         self.stop()
-        raise AssertionError((home / "server.log").read_text())
+        raise AssertionError((self.home / "server.log").read_text())
 
     def stop(self) -> None:
         """End the server; trainings it has started go on."""

@@ -15,6 +15,7 @@ from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.runs.config import RunConfig
 from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.launcher import LocalLauncher
+from hyperperturb.runs.queue import AT_ONCE
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +50,8 @@ def writes_checkpoint(run: RunDirectory, stage: str) -> bool:
     return any(run.path.glob(f".checkpoint-{stage}.*"))
 
 
-def test_killed_twice_and_resumed(small_screen, tmp_path):
+def test_killed_twice_and_resumed(small_screen, tmp_path, monkeypatch):
+    monkeypatch.setenv(AT_ONCE, "2")
     settings = TrainingSettings(
         epochs=EPOCHS, max_cells=1200, batch_size=128, annealing=0.3, stdp=0.01, curriculum=True
     )

@@ -1,0 +1,121 @@
+"""Trainings on the pages: the line, two clicks, an end that is announced, a failure with its reason and log."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+
+from hyperperturb.runs.config import RunConfig
+from hyperperturb.runs.datasets import add_demo, confirm_controls, list_datasets
+from hyperperturb.runs.directory import RunDirectory, list_runs
+from hyperperturb.runs.launcher import LocalLauncher
+from hyperperturb.runs.workspace import Workspace
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+# the worker with something in the place of the training: it lasts until it is told how to end
+CODE = """
+import sys, time
+from hyperperturb.errors import HyperPerturbError
+from hyperperturb.runs.directory import RunDirectory
+from hyperperturb.runs.worker import execute
+
+def train(run):
+    for epoch in (1, 2):
+        run.epoch({"stage": "genes", "epoch": epoch, "epochs": 9, "loss": 3.0 / epoch, "val_loss": 4.0 / epoch,
+                   "radius_loss": 1.0, "field": 0.1 / epoch, "curvature": 1.0 + epoch}, fraction=0.1)
+    print("a line of a library", file=sys.stderr, flush=True)
+    limit = time.monotonic() + 120
+    while not run.file("fail").exists() and time.monotonic() < limit:
+        time.sleep(0.02)
+    raise HyperPerturbError("The network has none of the genes.", hint="Choose another network.")
+
+execute(RunDirectory.open(sys.argv[-1]), train=train)
+"""
+STAND_IN = LocalLauncher(command=(sys.executable, "-c", CODE))
+
+
+@pytest.fixture
+def workspace(server) -> Workspace:
+    """A workspace with the demo, its controls confirmed and, at the end, nothing that trains."""
+    workspace = Workspace(server.home)
+    if not list_datasets(workspace):
+        add_demo(workspace)
+        confirm_controls(workspace, "demo", column="perturbation", control="non-targeting", mode="knockdown")
+    yield workspace
+    for run in list_runs(workspace.runs_dir):
+        LocalLauncher().cancel(run)
+
+
+@pytest.fixture
+def busy(workspace) -> RunDirectory:
+    """A training of the demo that lasts until it is told to fail."""
+    (dataset,) = list_datasets(workspace)
+    config = RunConfig.for_dataset(dataset, networks=dataset.networks, title="The long one").checked()
+    run = RunDirectory.create(workspace.runs_dir, config)
+    STAND_IN.submit(run)
+    deadline = time.monotonic() + 30
+    while run.status.state != "running":
+        assert time.monotonic() < deadline, run.status
+        time.sleep(0.05)
+    return run
+
+
+def choose_preset(driver, name: str) -> None:
+    driver.page.get_by_test_id("stButtonGroup").get_by_text(name, exact=True).click()
+    driver.settle()
+
+
+def test_a_second_training_waits_in_line_and_can_be_cancelled(driver, workspace, busy, server):
+    driver.open("train?dataset=demo")
+    choose_preset(driver, "Quick")
+    driver.press("Start training")
+    driver.see("Trainings go one after another. Before this one: The long one.")
+    waiting = driver.page.url.partition("run=")[2].partition("&")[0]
+    assert waiting != busy.name
+    sidebar = driver.page.get_by_test_id("stSidebar")
+    sidebar.get_by_text("First in line").wait_for()
+    driver.press("Start training")  # the same once more is the same training
+    driver.see("Trainings go one after another.")
+    assert len([run for run in list_runs(workspace.runs_dir) if not run.status.done]) == 2
+
+    run = RunDirectory.open(workspace.runs_dir / waiting)
+    server.stop()  # who waits goes on waiting without the server
+    assert run.status.state == "queued"
+    assert busy.status.state == "running"
+    server.start()
+    driver.open(f"train?dataset=demo&run={waiting}")
+    driver.see("Trainings go one after another.")
+    driver.page.get_by_role("button", name="Cancel", exact=True).click()
+    driver.see("This training was cancelled.")
+    assert run.status.state == "cancelled"
+    assert "tensorflow" not in server.maps()
+    driver.no_traceback()
+
+
+def test_an_end_is_announced_once_in_each_session_on_whatever_page(driver, chromium, busy, server):
+    other = type(driver)(chromium.new_page(), server)
+    driver.open("predict")
+    other.open("data")
+    for session in (driver, other):  # both have looked at the runs
+        session.page.get_by_test_id("stSidebar").get_by_text("Training", exact=True).wait_for()
+    busy.file("fail").touch()
+    for session in (driver, other):
+        toast = session.page.get_by_test_id("stToast")
+        toast.get_by_text("The long one: the training failed.").wait_for()
+        assert toast.count() == 1
+        assert f"run={busy.name}" in toast.get_by_role("link", name="Show it").get_attribute("href")
+    other.page.reload()  # a new session has nothing to be told
+    other.page.wait_for_selector("h1")
+    other.settle()
+    assert other.page.get_by_test_id("stToast").count() == 0
+    other.page.close()
+
+    ended = driver.page.get_by_test_id("stSidebar").get_by_role("link", name="The long one")
+    ended.click()
+    driver.page.wait_for_url("**/train**")
+    driver.see("The network has none of the genes. Choose another network.")
+    ended.wait_for(state="detached")  # who has read it is not told again
+    driver.no_traceback()
