@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app.ui import cache, jobs, quality
-from app.ui.frame import empty_state, facts, go, guard, question, section
+from app.ui.frame import empty_state, facts, go, guard, question, section, table
 from app.ui.overview import cells_per_label
 from app.ui.state import current
 from app.ui.text import GLOSSARY, MODES, count, plain, plural, sentence_case
@@ -28,7 +28,7 @@ def proposal(report: ScreenReport) -> None:
     st.caption(sentence_case(found.why))
     if len(found.candidates) > 1:
         with st.expander(f"All {plural(len(found.candidates), 'candidate')}"):
-            st.dataframe(
+            table(
                 pd.DataFrame(
                     {
                         "column": [c.column for c in found.candidates],
@@ -38,7 +38,8 @@ def proposal(report: ScreenReport) -> None:
                         "why": [c.why for c in found.candidates],
                     }
                 ),
-                hide_index=True,
+                "control-candidates",
+                key="candidates",
                 column_config={
                     "control cells": st.column_config.NumberColumn(format="localized"),
                     "labels in the column": st.column_config.NumberColumn(format="localized"),

@@ -129,7 +129,7 @@ def _methods(run: RunDirectory, found: RunMetrics) -> None:
         key="evaluate_table",
         label_visibility="collapsed",
     )
-    _method_table(table, kind)
+    _method_table(run, table, kind)
     if found.ceiling:
         note = f"Halved for the ceiling: {plain(found.ceiling)}."
         st.caption(f"{GLOSSARY['scaled score']} {note}" if kind == _TABLES[2] else note)
@@ -140,10 +140,10 @@ def _methods(run: RunDirectory, found: RunMetrics) -> None:
             "Without a ceiling: *Evaluate thoroughly* measures it on two halves of the screen's cells."
         )
     if found.groups:
-        _groups(found)
+        _groups(run, found)
 
 
-def _groups(found: RunMetrics) -> None:
+def _groups(run: RunDirectory, found: RunMetrics) -> None:
     """Errors apart by what training had seen of the targets: averages over all hide which question is hard."""
     with st.expander("By number of genes, and how many of them training had seen"):
         table = pd.DataFrame(
@@ -155,11 +155,11 @@ def _groups(found: RunMetrics) -> None:
         )
         config = {name: st.column_config.NumberColumn(format="%.3f") for name in table.columns[2:]}
         config["held out"] = st.column_config.TextColumn(pinned=True)
-        st.dataframe(table, hide_index=True, column_config=config)
+        frame.table(table, f"{run.name}-groups", key="groups", column_config=config)
         st.caption("Squared error over that of no change; lower is better.")
 
 
-def _method_table(table: pd.DataFrame, kind: str) -> None:
+def _method_table(run: RunDirectory, table: pd.DataFrame, kind: str) -> None:
     from hyperperturb.evaluation.metrics import METRICS
 
     known = [m for m in METRICS.values() if m.name in table and table[m.name].notna().any()]
@@ -185,7 +185,14 @@ def _method_table(table: pd.DataFrame, kind: str) -> None:
             config[label] = st.column_config.NumberColumn(
                 format="%.2f" if kind == _TABLES[2] else "%.3f", help=note
             )
-    st.dataframe(pd.DataFrame(shown), hide_index=True, height="content", column_config=config)
+    frame.table(
+        pd.DataFrame(shown),
+        f"{run.name}-methods",
+        key="methods",
+        data=table,
+        height="content",
+        column_config=config,
+    )
 
 
 def _one(run: RunDirectory, found: RunMetrics, rows: pd.DataFrame, chosen: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.components.save_figure import save_buttons
 from app.ui.routes import page as route_page
 from app.ui.text import plain
 from hyperperturb.errors import HyperPerturbError
@@ -105,13 +106,61 @@ def section(title: str, *, help: str | None = None) -> None:  # noqa: A002 - Str
 
 
 def draw(figure: Any, name: str, *, key: str, alt: str, **options: Any) -> Any:
-    """A figure that can be saved, as a file of that name, from the camera in its corner.
+    """A figure, and under it the small menu that saves it: as a picture, as a vector picture, its numbers.
+
+    The camera in the figure's corner saves it too; every file has the name `name`.
 
     `alt` is what a screen reader says instead of the picture: what is plotted against what, and what it shows, with
     the names and numbers that a glance would take from it. The table beside the figure has the rest.
     """
     config = {"toImageButtonOptions": {"filename": name, "scale": 2}}
-    return st.plotly_chart(figure, key=key, alt=alt, config=config, **options)
+    drawn = st.plotly_chart(figure, key=key, alt=alt, config=config, **options)
+    _save_menu(figure, name, key)
+    return drawn
+
+
+def table(shown: Any, name: str, *, key: str, data: Any = None, **options: Any) -> None:
+    """A table, and under it a small button that saves it as a CSV file of that name.
+
+    `data` is what the file holds where that is more than what is shown.
+    """
+    st.dataframe(shown, hide_index=True, **options)
+    saved = shown if data is None else data
+    with st.container(key=f"table_menu_{key}", horizontal_alignment="right"):
+        st.download_button(
+            "Save",
+            data=lambda: saved.to_csv(index=False).encode(),
+            file_name=f"{name}.csv",
+            mime="text/csv",
+            key=f"save_table_{key}",
+            on_click="ignore",
+            type="tertiary",
+            icon=":material/download:",
+            help="This table as CSV.",
+        )
+
+
+def _save_menu(figure: Any, name: str, key: str) -> None:
+    with (
+        st.container(key=f"figure_menu_{key}", horizontal_alignment="right"),
+        st.popover("Save", type="tertiary", icon=":material/download:", key=f"save_menu_{key}"),
+    ):
+        save_buttons(key, key=f"save_picture_{key}")
+        st.download_button(
+            "Numbers (CSV)",
+            data=lambda: _numbers(figure),
+            file_name=f"{name}.csv",
+            mime="text/csv",
+            key=f"save_numbers_{key}",
+            on_click="ignore",
+            width="stretch",
+        )
+
+
+def _numbers(figure: Any) -> bytes:
+    from hyperperturb.plots.numbers import figure_numbers
+
+    return figure_numbers(figure).to_csv(index=False).encode()
 
 
 def facts(values: list[tuple[str, str, str | None]]) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app.ui import alt, cache, quality, repair_list
-from app.ui.frame import draw, facts, guard, section
+from app.ui.frame import draw, facts, guard, section, table
 from app.ui.text import GLOSSARY, count, plain
 from hyperperturb.data.screen import ScreenReport
 from hyperperturb.runs.datasets import Dataset
@@ -34,7 +34,7 @@ def show(workspace: Workspace, dataset: Dataset) -> None:
     _pictures(workspace, dataset)
     if report is not None:
         with st.expander("What is in the file"):
-            st.dataframe(_inside(report), hide_index=True, width="stretch")
+            table(_inside(report), f"{dataset.name}-file", key="inside", width="stretch")
 
 
 def _figures(report: ScreenReport | None, n_perturbations: int, n_genes: int, n_controls: int) -> None:
@@ -65,17 +65,32 @@ def _pictures(workspace: Workspace, dataset: Dataset) -> None:
             with left:
                 section("Cells per perturbation")
                 counts = dict(zip(effects.perturbations, effects.n_cells.tolist(), strict=True))
-                draw(cells_per_perturbation(effects), "cells", key="plot_cells", alt=alt.cells(counts))
+                draw(
+                    cells_per_perturbation(effects),
+                    f"{dataset.name}-cells",
+                    key="plot_cells",
+                    alt=alt.cells(counts),
+                )
         else:
             right = left
         with right:
             section("Sizes of the effects", help=GLOSSARY["effect"])
-            draw(effect_sizes(effects), "effect-sizes", key="plot_sizes", alt=alt.effect_sizes(effects))
+            draw(
+                effect_sizes(effects),
+                f"{dataset.name}-effect-sizes",
+                key="plot_sizes",
+                alt=alt.effect_sizes(effects),
+            )
     elif report is not None and report.proposal is not None:
         section(f"Cells per label in {plain(report.proposal.column)}")
         labels = cells_per_label(report, report.proposal.column)
         perturbed = {name: n for name, n in labels.items() if name != report.proposal.label}
-        draw(cells_per_perturbation(perturbed), "cells", key="plot_labels", alt=alt.cells(perturbed))
+        draw(
+            cells_per_perturbation(perturbed),
+            f"{dataset.name}-labels",
+            key="plot_labels",
+            alt=alt.cells(perturbed),
+        )
         st.caption("The sizes of the effects appear here once the controls are confirmed.")
 
 

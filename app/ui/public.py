@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app.ui import jobs
-from app.ui.frame import guard
+from app.ui.frame import guard, table
 from app.ui.routes import page
 from app.ui.state import select
 from app.ui.text import count, plain, plural, size
@@ -99,7 +99,7 @@ def _choose(workspace: Workspace) -> None:
             )
             st.rerun()
         with st.expander("All of them as a table"):
-            st.dataframe(_table(entries), hide_index=True)
+            table(_table(entries), f"public-{kind}s", key=f"public_{kind}")
 
 
 def _line(entry: CatalogueEntry) -> str:

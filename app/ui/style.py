@@ -21,6 +21,13 @@ _CSS = """
 .st-key-refused, .st-key-refused_card {
   background: repeating-linear-gradient(135deg, transparent 0 7px, rgba(128, 134, 142, 0.1) 7px 9px);
 }
+[class*="st-key-figure_menu_"] { margin-top: -0.9rem; }
+[class*="st-key-table_menu_"] { margin-top: -0.7rem; }
+[class*="st-key-save_menu_"] button, [class*="st-key-save_table_"] button {
+  min-height: 1.6rem; padding: 0 0.4rem; opacity: 0.7;
+}
+[class*="st-key-save_menu_"] button p, [class*="st-key-save_table_"] button p { font-size: 0.85rem; }
+[class*="st-key-save_"] button:is(:hover, :focus-visible, [aria-expanded="true"]) { opacity: 1; }
 .st-key-gene_card { gap: 0.55rem; }
 .st-key-refused_card { padding: 0.7rem 0.9rem; border-radius: 6px; }
 [data-testid="stMainBlockContainer"] h3 { font-size: 1.35rem; }
@@ -41,6 +48,7 @@ _CSS = """
 @media (max-width: 640px) {
   .st-key-scores { overflow-x: auto; }
   .st-key-scores > div { min-width: 600px; }
+  .st-key-scores > div:has(> [class*="st-key-figure_menu_"]) { min-width: 0; }
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.6rem; }
 }

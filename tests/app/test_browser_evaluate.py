@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
+import pandas as pd
 import pytest
 
 from hyperperturb.data.network import read_network
@@ -111,4 +112,25 @@ def test_a_thorough_evaluation_can_be_started_and_stopped(driver, run):
     assert json.loads(run.file("evaluation/status.json").read_text())["state"] == "cancelled"
     assert run.metrics() == before
     driver.see("Evaluate thoroughly")
+    driver.no_traceback()
+
+
+def test_a_figure_is_saved_as_picture_as_vector_picture_and_as_numbers(driver, run):
+    driver.open(f"evaluate?run={run.name}")
+    figure = driver.page.locator(".st-key-evaluate_hub-radius .js-plotly-plot")
+    figure.wait_for()
+    files = {}
+    for button in ("Picture (PNG)", "Vector picture (SVG)", "Numbers (CSV)"):
+        driver.page.locator(".st-key-save_menu_evaluate_hub-radius").get_by_role("button").click()
+        with driver.page.expect_download() as waiting:
+            driver.page.get_by_role("button", name=button).click()
+        files[waiting.value.suggested_filename] = Path(waiting.value.path()).read_bytes()
+    assert files["hub-radius.png"].startswith(b"\x89PNG")
+    assert b"<svg" in files["hub-radius.svg"][:200]
+    rows = list(csv.DictReader(io.StringIO(files["hub-radius.csv"].decode())))
+    assert len(rows) == len(pd.read_parquet(run.file("genes.parquet")))
+
+    with driver.page.expect_download() as waiting:
+        driver.page.locator(".st-key-save_table_methods").get_by_role("button").click()
+    assert "Network kernel ridge" in Path(waiting.value.path()).read_text()
     driver.no_traceback()
