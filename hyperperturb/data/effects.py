@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 Mode = Literal["knockout", "knockdown", "activation"]
-Statistic = Literal["effect", "standard_error", "mean"]
+Statistic = Literal["effect", "standard_error", "mean", "detected"]
+_BY_GENE = ("effect", "standard_error", "control_mean", "control_variance", "detected", "control_detected")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Effects:
         0 where unknown.
     mode
         What the perturbations do to their targets.
+    detected
+        ``(P, R)`` float32: share of a perturbation's cells in which the gene was seen at all, or None where unknown.
+    control_detected
+        ``(R,)`` float32: the same of the control cells.
     """
 
     perturbations: tuple[str, ...]
@@ -65,6 +70,8 @@ class Effects:
     control_variance: np.ndarray | None = None
     n_control_cells: int = 0
     mode: Mode = "knockout"
+    detected: np.ndarray | None = None
+    control_detected: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.perturbations), len(self.genes))
@@ -73,7 +80,11 @@ class Effects:
             or self.effect.shape != shape
             or self.standard_error.shape != shape
             or self.n_cells.shape != shape[:1]
-            or any(x is not None and x.shape != shape[1:] for x in (self.control_mean, self.control_variance))
+            or any(
+                x is not None and x.shape != shape[1:]
+                for x in (self.control_mean, self.control_variance, self.control_detected)
+            )
+            or (self.detected is not None and self.detected.shape != shape)
         )
         if wrong:
             raise HyperPerturbError(
@@ -150,6 +161,7 @@ class Effects:
             effect=self.effect[rows],
             standard_error=self.standard_error[rows],
             n_cells=self.n_cells[rows],
+            detected=None if self.detected is None else self.detected[rows],
         )
 
     def restrict_genes(self, genes: Sequence[str]) -> Effects:
@@ -175,14 +187,10 @@ class Effects:
             if gene not in place:
                 raise _unknown("response gene", gene, self.genes)
         columns = np.array([place[gene] for gene in genes], dtype=np.intp)
-        return replace(
-            self,
-            genes=tuple(genes),
-            effect=self.effect[:, columns],
-            standard_error=self.standard_error[:, columns],
-            control_mean=None if self.control_mean is None else self.control_mean[columns],
-            control_variance=None if self.control_variance is None else self.control_variance[columns],
-        )
+        by_gene = {
+            name: value[..., columns] for name in _BY_GENE if (value := getattr(self, name)) is not None
+        }
+        return replace(self, genes=tuple(genes), **by_gene)
 
     def to_frame(self, statistic: Statistic = "effect") -> pd.DataFrame:
         """Give one statistic as a table.
@@ -190,25 +198,28 @@ class Effects:
         Parameters
         ----------
         statistic
-            ``"effect"``, ``"standard_error"`` or ``"mean"``.
+            ``"effect"``, ``"standard_error"``, ``"mean"`` or ``"detected"``.
 
         Returns
         -------
         pandas.DataFrame
-            Rows (index ``perturbation``) are perturbations, columns are response genes.
+            Rows (index ``perturbation``) are perturbations, columns are response genes; NaN where it is not known.
         """
         import pandas as pd
 
         index = pd.Index(self.perturbations, name="perturbation")
-        return pd.DataFrame(getattr(self, statistic), index=index, columns=list(self.genes))
+        values = getattr(self, statistic)
+        if values is None:
+            values = np.full(self.effect.shape, np.nan, dtype=np.float32)
+        return pd.DataFrame(values, index=index, columns=list(self.genes))
 
     def save(self, path: str | Path) -> Path:
         """Write everything to one table; :func:`read_effects` gives the same back, to the last bit.
 
         The layout is wide: the columns ``perturbation``, ``targets`` (joined with ``+``), ``mode``, ``n_cells`` and
-        ``statistic``, then one column a response gene. ``statistic`` is ``effect`` or ``standard_error`` (one row
-        each a perturbation; errors that are all unknown are left out), ``control_mean`` or ``control_variance`` (one
-        row each, named after the control).
+        ``statistic``, then one column a response gene. ``statistic`` is ``effect``, ``standard_error`` or ``detected``
+        (one row each a perturbation; what is not known at all is left out), ``control_mean``, ``control_variance`` or
+        ``control_detected`` (one row each, named after the control).
 
         Parameters
         ----------
@@ -252,9 +263,9 @@ def compute_effects(
 ) -> Effects:
     """Compute the effects of every perturbation of a screen, over all cells, in one streaming pass.
 
-    Equal to scanpy's ``normalize_total(target_sum=1e4)``, ``log1p`` and ``get.aggregate`` (mean, variance), with sums
-    in float64; the matrix is never loaded. CSC files are read twice. Cells without a label, and labels that are
-    controls of another kind or mean "not assigned", are left out.
+    Equal to scanpy's ``normalize_total(target_sum=1e4)``, ``log1p`` and ``get.aggregate`` (mean, variance, share of
+    cells above zero), with sums in float64; the matrix is never loaded. CSC files are read twice. Cells without a
+    label, and labels that are controls of another kind or mean "not assigned", are left out.
 
     Parameters
     ----------
@@ -312,7 +323,7 @@ def effects_of_sums(
     Parameters
     ----------
     sums
-        ``(P + 1, R, 2)``: what :func:`~hyperperturb.data.statistics.label_sums` gives, the control first.
+        ``(P + 1, R, 3)``: what :func:`~hyperperturb.data.statistics.label_sums` gives, the control first.
     assigned
         Perturbations and their numbers of cells, at least one each.
     genes, control, mode
@@ -321,11 +332,12 @@ def effects_of_sums(
     n = assigned.n_cells
     mean, variance = moments(sums[0], n[0])
     effect = np.empty((len(n) - 1, len(genes)), dtype=np.float32)
-    error = np.empty_like(effect)
+    error, detected = np.empty_like(effect), np.empty_like(effect)
     for row in range(len(effect)):  # one at a time: the float64 sums are the largest thing in memory
         own_mean, own_variance = moments(sums[row + 1], n[row + 1])
         effect[row] = own_mean - mean
         error[row] = np.sqrt(own_variance / n[row + 1] + variance / n[0])
+        detected[row] = sums[row + 1, :, 2] / n[row + 1]
     return Effects(
         perturbations=assigned.perturbations,
         targets=assigned.targets,
@@ -338,11 +350,13 @@ def effects_of_sums(
         control_variance=variance.astype(np.float32),
         n_control_cells=int(n[0]),
         mode=mode,
+        detected=detected,
+        control_detected=(sums[0, :, 2] / n[0]).astype(np.float32),
     )
 
 
 def moments(sums: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give mean and unbiased variance from sums and sums of squares, ``(..., 2)``; NaN variance for one cell."""
+    """Give mean and unbiased variance from sums and sums of squares, ``(R, 3)``; NaN variance for one cell."""
     mean = sums[:, 0] / n
     if n < 2:
         return mean, np.full_like(mean, np.nan)

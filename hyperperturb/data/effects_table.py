@@ -32,7 +32,8 @@ _KINDS = {
     ".tab": "tsv",
 }
 _COLUMNS = 256
-_STATISTICS = ("effect", "standard_error", "control_mean", "control_variance")
+_BY_PERTURBATION = ("effect", "standard_error", "detected")
+_BY_CONTROL = ("control_mean", "control_variance", "control_detected")
 _MISSING = ("", "NA", "nan", "NaN", "N/A", "null", "NULL", "<NA>", "#N/A")
 
 
@@ -49,21 +50,18 @@ def write_table(effects: Effects, path: Path) -> Path:
             f"A response gene is called '{clash.pop()}', as a column of the table is.",
             hint="Rename the gene.",
         )
-    with_errors = not np.isnan(effects.standard_error).all()
-    labels = [*effects.perturbations] * (2 if with_errors else 1) + [effects.control] * 2
-    targets = ["+".join(genes) for genes in effects.targets] * (2 if with_errors else 1) + ["", ""]
-    n_cells = [*effects.n_cells.tolist()] * (2 if with_errors else 1) + [effects.n_control_cells] * 2
-    n = len(effects.perturbations)
-    statistic = (
-        ["effect"] * n + ["standard_error"] * (n if with_errors else 0) + ["control_mean", "control_variance"]
-    )
+    known = [name for name in _BY_PERTURBATION if _is_known(getattr(effects, name))]
+    # the mean and variance of the control are always there: they hold its name and its number of cells
+    of_control = [*_BY_CONTROL[:2], *(["control_detected"] if effects.control_detected is not None else [])]
+    labels = [*effects.perturbations] * len(known) + [effects.control] * len(of_control)
+    targets = ["+".join(genes) for genes in effects.targets] * len(known) + [""] * len(of_control)
+    n_cells = [*effects.n_cells.tolist()] * len(known) + [effects.n_control_cells] * len(of_control)
+    statistic = [name for name in known for _ in effects.perturbations] + of_control
     unknown = np.full(len(effects.genes), np.nan, dtype=np.float32)
-    rows = [effects.effect]
-    if with_errors:
-        rows.append(effects.standard_error)
-    rows += [
-        np.atleast_2d(unknown if x is None else x) for x in (effects.control_mean, effects.control_variance)
-    ]
+    rows = [getattr(effects, name) for name in known]
+    for name in of_control:
+        value = getattr(effects, name)
+        rows.append(np.atleast_2d(unknown if value is None else value))
     values = np.asfortranarray(np.concatenate(rows).astype(np.float32, copy=False))
     own = [
         pa.array(labels, pa.string()),
@@ -80,6 +78,10 @@ def write_table(effects: Effects, path: Path) -> Path:
     with atomic_path(path) as temporary:
         _write(table, temporary, kind)
     return path
+
+
+def _is_known(values: np.ndarray | None) -> bool:
+    return values is not None and not (values.size and np.isnan(values).all())
 
 
 def _write(table: pa.Table, path: Path, kind: str) -> None:
@@ -325,11 +327,15 @@ def _own(path: Path, table: _Parquet | pa.Table, mode: Mode | None) -> Effects:
         )
     statistic = np.array(_texts(table, "statistic"), dtype=object)
     labels = _texts(table, "perturbation")
-    rows = {name: np.flatnonzero(statistic == name) for name in _STATISTICS}
+    rows = {name: np.flatnonzero(statistic == name) for name in (*_BY_PERTURBATION, *_BY_CONTROL)}
     unknown = sorted(set(statistic.tolist()) - set(rows))
     if unknown:
         raise HyperPerturbError(f"'{path}' has the unknown statistic '{unknown[0]}'.", hint=again)
-    if len(rows["effect"]) == 0 or len(rows["control_mean"]) != 1 or len(rows["control_variance"]) > 1:
+    if (
+        len(rows["effect"]) == 0
+        or len(rows["control_mean"]) != 1
+        or any(len(rows[c]) > 1 for c in _BY_CONTROL)
+    ):
         raise HyperPerturbError(
             f"'{path}' has {len(rows['effect'])} rows 'effect' and {len(rows['control_mean'])} rows 'control_mean' "
             "in column 'statistic'; it needs at least one and exactly one.",
@@ -341,17 +347,20 @@ def _own(path: Path, table: _Parquet | pa.Table, mode: Mode | None) -> Effects:
     _refuse_twice(path, perturbations, rows["effect"])
     effect = _rows_of(values, rows["effect"])
     _refuse_missing(path, effect, genes, rows["effect"], known=True)
-    if not len(rows["standard_error"]):
-        error = np.full_like(effect, np.nan)
-    else:
-        if [labels[row] for row in rows["standard_error"]] != perturbations:
-            raise HyperPerturbError(
-                f"'{path}' has rows 'standard_error' for other perturbations than 'effect'.", hint=again
-            )
-        error = _rows_of(values, rows["standard_error"])
-    _refuse_missing(path, error, genes, rows["standard_error"], known=False)
+    others: dict[str, np.ndarray | None] = {}
+    for name in ("standard_error", "detected"):
+        others[name] = None
+        if len(rows[name]):
+            if [labels[row] for row in rows[name]] != perturbations:
+                raise HyperPerturbError(
+                    f"'{path}' has rows '{name}' for other perturbations than 'effect'.", hint=again
+                )
+            part = _rows_of(values, rows[name])
+            _refuse_missing(path, part, genes, rows[name], known=False)
+            others[name] = part
+    error = others["standard_error"]
     control: dict[str, np.ndarray | None] = {}
-    for name in ("control_mean", "control_variance"):
+    for name in _BY_CONTROL:
         part = values[rows[name]]
         _refuse_missing(path, part, genes, rows[name], known=False)
         control[name] = None if np.isnan(part).all() else part[0]
@@ -363,13 +372,13 @@ def _own(path: Path, table: _Parquet | pa.Table, mode: Mode | None) -> Effects:
         targets=tuple(tuple(targets[row].split("+")) if targets[row] else () for row in rows["effect"]),
         genes=tuple(genes),
         effect=effect,
-        standard_error=error,
+        standard_error=np.full_like(effect, np.nan) if error is None else error,
         n_cells=n_cells[rows["effect"]],
         control=labels[rows["control_mean"][0]],
-        control_mean=control["control_mean"],
-        control_variance=control["control_variance"],
         n_control_cells=int(n_cells[rows["control_mean"][0]]),
         mode=mode or (said if said in _MODES else "knockout"),  # type: ignore[arg-type]
+        detected=others["detected"],
+        **control,
     )
 
 

@@ -1,8 +1,8 @@
 """Compiled loops that add up log1p(CP10k) by label. One signature each, compiled once and kept on disk.
 
-Every kernel adds, for each value x of a cell with total T, ``v = log(1 + 10⁴ x / T)`` to ``sums[..., 0]`` and v² to
-``sums[..., 1]`` of the cell's label and gene, in float64. With ``factor > 0`` values are logarithms already and
-``v = factor · x``. A code < 0 leaves the cell out (it is still checked).
+Every kernel adds, for each value x of a cell with total T, ``v = log(1 + 10⁴ x / T)`` to ``sums[..., 0]``, v² to
+``sums[..., 1]`` and, where x > 0, 1 to ``sums[..., 2]`` of the cell's label and gene, in float64. With ``factor > 0``
+values are logarithms already and ``v = factor · x``. A code < 0 leaves the cell out (it is still checked).
 
 They return ``(status, position)``: status 0 is well; otherwise `position` is the place in the block of the value
 (or row) that is wrong.
@@ -74,8 +74,10 @@ def add_csr(values, indices, indptr, totals, codes, order, sums, factor):
         if factor > 0.0:
             for at in range(start, stop):
                 v = factor * values[at]
-                target[indices[at], 0] += v
-                target[indices[at], 1] += v * v
+                here = target[indices[at]]
+                here[0] += v
+                here[1] += v * v
+                here[2] += 1.0 if v > 0.0 else 0.0
             continue
         scale = SCALE / totals[row]
         ready = 0
@@ -89,8 +91,10 @@ def add_csr(values, indices, indptr, totals, codes, order, sums, factor):
                 v = table[small]
             else:
                 v = log1p(x * scale)
-            target[indices[at], 0] += v
-            target[indices[at], 1] += v * v
+            here = target[indices[at]]
+            here[0] += v
+            here[1] += v * v
+            here[2] += 1.0 if x > 0.0 else 0.0
 
 
 @_compiled("UniTuple(int64, 2)(float32[:, ::1], float64[::1])")
@@ -124,6 +128,7 @@ def add_dense(tile, totals, codes, sums, first, factor):
                 v = factor * x if factor > 0.0 else log1p(x * scale)
                 target[first + column, 0] += v
                 target[first + column, 1] += v * v
+                target[first + column, 2] += 1.0
 
 
 @_compiled("UniTuple(int64, 2)(float32[::1], int32[::1], int64[::1], float64[::1])")
@@ -156,7 +161,7 @@ def total_csc(values, indices, indptr, totals):
 )
 def add_csc(values, indices, indptr, totals, codes, sums, first, factor):
     """Add a checked CSC block whose first column is gene `first`."""
-    part = np.zeros((sums.shape[0], 2))  # one gene of all labels stays in the cache
+    part = np.zeros((sums.shape[0], 3))  # one gene of all labels stays in the cache
     for column in range(indptr.shape[0] - 1):
         part[:] = 0.0
         for at in range(indptr[column], indptr[column + 1]):
@@ -167,9 +172,11 @@ def add_csc(values, indices, indptr, totals, codes, sums, first, factor):
             v = factor * values[at] if factor > 0.0 else log1p(values[at] * SCALE / totals[cell])
             part[code, 0] += v
             part[code, 1] += v * v
+            part[code, 2] += 1.0 if v > 0.0 else 0.0
         for code in range(part.shape[0]):
             sums[code, first + column, 0] += part[code, 0]
             sums[code, first + column, 1] += part[code, 1]
+            sums[code, first + column, 2] += part[code, 2]
 
 
 @_compiled("void(float32[:, ::1], float64[::1], int64, int64, float64[:, ::1])")

@@ -113,7 +113,7 @@ def assess_quality(
     guide_column = guide_column or find_guide_column(source, column, assigned)
     batch_column = batch_column or find_batch_column(source, count_labels(source)[0])
     units = make_units(source, assigned, guide_column, seed=seed)
-    too_many = guide_column is not None and len(units.n_cells) * source.n_genes * 16 > _SUMS_LIMIT
+    too_many = guide_column is not None and len(units.n_cells) * source.n_genes * 24 > _SUMS_LIMIT
     if too_many:  # sums of so many guides have no room in memory
         guide_column = None
         units = make_units(source, assigned, None, seed=seed)

@@ -1,4 +1,4 @@
-"""Sums of log1p(CP10k) and of its square by label, over all cells, streamed from the file."""
+"""Sums of log1p(CP10k), of its square and of the cells that have it, by label; streamed from the file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hyperperturb.progress import Progress, RateMeter
 def label_sums(
     screen: Screen, codes: np.ndarray, n_labels: int, *, progress: Progress | None = None
 ) -> np.ndarray:
-    """Add up log1p(CP10k) and its square by label.
+    """Add up log1p(CP10k), its square and the cells in which it is not zero, by label.
 
     CSR and dense files are read once, CSC files twice (the totals of the cells are needed before the first
     logarithm). A reader thread decodes the next block while the last one is added up. Memory does not depend on the
@@ -37,7 +37,8 @@ def label_sums(
     Returns
     -------
     np.ndarray
-        ``(n_labels, n_genes, 2)`` float64: sums, sums of squares.
+        ``(n_labels, n_genes, 3)`` float64: sums, sums of squares, numbers of cells above zero. Over all labels they
+        give the moments of every gene, from which variable genes are chosen without reading again.
 
     Raises
     ------
@@ -46,9 +47,9 @@ def label_sums(
     """
     codes = np.ascontiguousarray(codes, dtype=np.int32)
     try:
-        sums = np.zeros((n_labels, screen.n_genes, 2))
+        sums = np.zeros((n_labels, screen.n_genes, 3))
     except MemoryError:
-        size = n_labels * screen.n_genes * 16 / 1e9
+        size = n_labels * screen.n_genes * 24 / 1e9
         raise HyperPerturbError(
             f"The sums of {n_labels:,} labels x {screen.n_genes:,} genes need {size:,.0f} GB of memory.",
             hint="Choose a column with fewer labels, or fewer genes.",

@@ -23,16 +23,18 @@ BY = {"column": "perturbation", "control": "control"}
 
 
 def reference(adata, column="perturbation"):
-    """Mean and unbiased variance of log1p(CP10k) by label, with scanpy."""
+    """Mean, unbiased variance and share of cells above zero of log1p(CP10k) by label, with scanpy."""
     adata = adata.copy()
     sc.pp.normalize_total(adata, target_sum=1e4)
     sc.pp.log1p(adata)
-    table = sc.get.aggregate(adata, by=column, func=["mean", "var"])
-    return table.to_df("mean"), table.to_df("var")
+    table = sc.get.aggregate(adata, by=column, func=["mean", "var", "count_nonzero"])
+    n = adata.obs[column].value_counts()
+    seen = table.to_df("count_nonzero")
+    return table.to_df("mean"), table.to_df("var"), seen.div(n[seen.index], axis=0)
 
 
 def assert_like_scanpy(effects, adata, column="perturbation", control="control"):
-    mean, variance = reference(adata, column)
+    mean, variance, seen = reference(adata, column)
     n = adata.obs[column].value_counts()
     assert effects.perturbations == tuple(sorted(label for label in mean.index if label != control))
     assert effects.n_cells.tolist() == [n[label] for label in effects.perturbations]
@@ -44,6 +46,8 @@ def assert_like_scanpy(effects, adata, column="perturbation", control="control")
     np.testing.assert_allclose(effects.control_variance, variance.loc[control], atol=1e-5)
     error = np.sqrt(variance.loc[rows].div(n[rows], axis=0) + variance.loc[control] / n[control])
     np.testing.assert_allclose(effects.standard_error, error, atol=1e-5)
+    np.testing.assert_allclose(effects.detected, seen.loc[rows], atol=1e-6)
+    np.testing.assert_allclose(effects.control_detected, seen.loc[control], atol=1e-6)
 
 
 def assert_same(a, b):
@@ -154,6 +158,8 @@ def test_log_normalised_values_are_not_normalised_again(adata, storage, base):
     effects = compute_effects(adata, **BY)
     np.testing.assert_allclose(effects.effect, counts.effect, atol=1e-5)
     np.testing.assert_allclose(effects.standard_error, counts.standard_error, atol=1e-5)
+    np.testing.assert_array_equal(effects.detected, counts.detected)
+    np.testing.assert_array_equal(effects.control_detected, counts.control_detected)
 
 
 def test_counts_are_taken_from_the_layer(adata):

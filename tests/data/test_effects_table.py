@@ -51,6 +51,8 @@ def test_round_trip_of_what_is_unknown(effects, tmp_path, ending):
         control_mean=None,
         control_variance=None,
         n_control_cells=0,
+        detected=None,
+        control_detected=None,
     )
     assert_same(read_effects(unknown.save(tmp_path / f"a{ending}")), unknown)
 
@@ -61,8 +63,10 @@ def test_saved_layout(effects, tmp_path):
     assert frame["statistic"].value_counts().to_dict() == {
         "effect": 4,
         "standard_error": 4,
+        "detected": 4,
         "control_mean": 1,
         "control_variance": 1,
+        "control_detected": 1,
     }
     assert frame.loc[frame["perturbation"] == "G0_G1", "targets"].unique().tolist() == ["G0+G1"]
 

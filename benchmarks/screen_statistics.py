@@ -1,0 +1,163 @@
+"""Statistics of whole screens: time and peak memory beside the plain reading of the file, and beside scanpy in memory.
+
+Every row is a process of its own, from its start to its end (imports included), the median of the repeats; files are in
+the system's cache. The screen has 23,712 genes, 249 labels and 1,650 genes a cell; ``--screen`` takes another one with
+the labels ``perturbation`` and ``control``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from _big_screen import make_screen
+from _report import header
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process took."""
+
+    seconds: float
+    cpu: float
+    peak: float  # MB
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s | {self.cpu:.1f} s | {self.peak:,.0f} MB"
+
+
+def run(command: list[str], repeats: int) -> Cost:
+    """Run a command so many times; the median of what it took, and the highest peak."""
+    path = os.pathsep.join(filter(None, (str(HERE.parent), os.environ.get("PYTHONPATH", ""))))
+    found = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
+        process.returncode = 0
+        found.append(
+            Cost(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        )
+    return Cost(
+        statistics.median(cost.seconds for cost in found),
+        statistics.median(cost.cpu for cost in found),
+        max(cost.peak for cost in found),
+    )
+
+
+def task(name: str, path: Path, repeats: int = 1) -> Cost:
+    """Run one of the tasks of ``_big_screen.py``."""
+    return run([sys.executable, str(HERE / "_big_screen.py"), name, str(path)], repeats)
+
+
+def whole_screen(path: Path, repeats: int, *, peer: bool) -> None:
+    """Print what one screen takes."""
+    print(f"{path.stat().st_size / 1e9:.2f} GB.\n")
+    print("| | time | processor | peak memory | times decoding |\n| --- | --- | --- | --- | --- |")
+    floor = task("decode", path, repeats)
+    print(f"| decoding the arrays, nothing else | {floor} | 1.0 |", flush=True)
+    cost = task("effects", path, repeats)
+    print(f"| `compute_effects` | {cost} | {cost.seconds / floor.seconds:.2f} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "effects.parquet"
+        command = [sys.executable, "-m", "hyperperturb", "effects", str(path), str(out)]
+        cost = run(command, repeats)
+        size = out.stat().st_size / 1e6
+    print(
+        f"| `hyperperturb effects`, table of {size:.0f} MB included | {cost} | {cost.seconds / floor.seconds:.2f} |",
+        flush=True,
+    )
+    if peer:
+        cost = task("scanpy", path)
+        print(f"| scanpy in memory | {cost} | {cost.seconds / floor.seconds:.2f} |", flush=True)
+    print()
+
+
+def sizes(folder: Path, numbers: list[int], repeats: int) -> None:
+    """Print time and memory of screens of several sizes, and what follows for two million cells."""
+    print("| cells | decoding | `compute_effects` | ratio | peak memory |\n| --- | --- | --- | --- | --- |")
+    found = []
+    for n_cells in numbers:
+        path = make_screen(folder / "size.h5ad", n_cells)
+        floor, cost = task("decode", path, repeats), task("effects", path, repeats)
+        found.append((n_cells, cost))
+        print(
+            f"| {n_cells:,} | {floor.seconds:.1f} s | {cost.seconds:.1f} s | {cost.seconds / floor.seconds:.2f} | "
+            f"{cost.peak:,.0f} MB |",
+            flush=True,
+        )
+        path.unlink()
+    (small, first), (large, last) = found[0], found[-1]
+    per_cell = (last.seconds - first.seconds) / (large - small)
+    more = (last.peak - first.peak) * 1e6 / (large - small)
+    at = last.seconds + per_cell * (2_000_000 - large)
+    print(
+        f"\nBetween the smallest and the largest: {per_cell * 1e6:.0f} s and {more:.0f} MB more for each million "
+        f"cells. Two million cells: {at:.0f} s.\n"
+    )
+
+
+def formats(folder: Path, n_cells: int, repeats: int) -> None:
+    """Print what the same cells take in every storage."""
+    import anndata
+
+    print(
+        "| | file | decoding | `compute_effects` | ratio | peak memory |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    adata = anndata.read_h5ad(make_screen(folder / "plain.h5ad", n_cells))
+    counts = adata.X
+    for storage in ("CSR", "CSC", "dense"):
+        adata.X = {"CSR": counts.tocsr, "CSC": counts.tocsc, "dense": counts.toarray}[storage]()
+        for compression in ("lzf", "gzip", None, "zarr"):
+            path = folder / ("a.zarr" if compression == "zarr" else "a.h5ad")
+            if compression == "zarr":
+                adata.write_zarr(path)
+                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            else:
+                adata.write_h5ad(path, compression=compression)
+                size = path.stat().st_size
+            floor, cost = task("decode", path, repeats), task("effects", path, repeats)
+            name = "`.zarr`" if compression == "zarr" else f"`.h5ad`, {compression or 'not compressed'}"
+            print(
+                f"| {storage}, {name} | {size / 1e6:,.0f} MB | {floor.seconds:.1f} s | {cost.seconds:.1f} s | "
+                f"{cost.seconds / floor.seconds:.2f} | {cost.peak:,.0f} MB |",
+                flush=True,
+            )
+    print()
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--cells", type=int, default=218_331)
+    parser.add_argument("--screen", type=Path, help="a screen that is there already")
+    parser.add_argument("--scanpy", action="store_true", help="also in memory (9 GB)")
+    parser.add_argument("--sizes", type=int, nargs="+", help="numbers of cells (7 KB of disk each)")
+    parser.add_argument("--formats", type=int, help="number of cells in every storage")
+    parser.add_argument("--repeats", type=int, default=3)
+    asked = parser.parse_args()
+    print(header("numpy", "numba", "h5py", "scanpy"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = asked.screen or make_screen(folder / "screen.h5ad", asked.cells)
+        whole_screen(path, asked.repeats, peer=asked.scanpy)
+        (folder / "screen.h5ad").unlink(missing_ok=True)
+        if asked.sizes:
+            sizes(folder, asked.sizes, asked.repeats)
+        if asked.formats:
+            formats(folder, asked.formats, asked.repeats)
+
+
+if __name__ == "__main__":
+    main()
