@@ -1,4 +1,13 @@
-"""Whether a predictor knows how wrong it is: coverage of its intervals, ranking of its errors, what refusing gains."""
+"""Whether a predictor knows how wrong it is: coverage of its intervals, ranking of its errors, what refusing gains.
+
+What is compared is a *measured* effect, which misses the truth too. Its error is known before anybody looks at the
+effect, from the number of cells and the scatter of the controls (:func:`measurement_variance`), so the error that is
+expected of a comparison is that of the prediction and of the measurement together.
+
+Perturbations are ranked and refused among those that one fitted model answered, that is within a fold. Across folds a
+predictor cannot rank well however good it is: the fold that holds the worst perturbation out has the best ones left to
+learn its own errors from.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +18,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, computed_field
 from scipy.stats import norm, rankdata
 
+from hyperperturb.data.effects import Effects
 from hyperperturb.evaluation.resampling import Resampling
 
 LEVEL = 0.9
@@ -39,16 +49,19 @@ class Calibration(BaseModel):
     gene_coverage
         The same quantiles over response genes of the share of perturbations inside.
     rank_correlation, rank_correlation_low, rank_correlation_high
-        Spearman correlation over perturbations of the predicted with the actual root mean squared error.
+        Spearman correlation of the expected with the actual root mean squared error, ranked within folds.
     refused_share
-        Share of the perturbations that are refused.
+        Share of the perturbations of each fold that are refused.
     error_all, error_kept
-        Mean over perturbations of the root mean squared error: of all, and of those kept when the least certain are
-        refused.
+        Mean over perturbations of the root mean squared error: of all, and of those kept when the ones with the largest
+        expected error are refused.
     gain, gain_low, gain_high
-        ``error_all`` − ``error_kept``, with its 95 % interval (the refused ones chosen anew in every resample).
+        ``error_all`` − ``error_kept``, with its 95 % interval over genes.
     relative_error_all, relative_error_kept
-        Pooled squared error over that of no change, of all and of those kept.
+        Pooled squared error over that of no change, of all and of those kept when the least supported are refused:
+        those with the largest share of expected error in what is expected to be measured.
+    relative_gain, relative_gain_low, relative_gain_high
+        ``relative_error_all`` − ``relative_error_kept``, with its 95 % interval over genes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,22 +85,58 @@ class Calibration(BaseModel):
     gain_high: float
     relative_error_all: float
     relative_error_kept: float
+    relative_gain: float
+    relative_gain_low: float
+    relative_gain_high: float
 
     @computed_field
     @property
     def sentence(self) -> str:
         """One plain sentence for people."""
-        helps = "does not clearly help"
-        if self.gain_low > 0 or self.gain_high < 0:
-            helps = "helps" if self.gain > 0 else "leaves the worse ones"
+        words = (("helps", "leaves the worse ones"), ("lowers it", "raises it"))
+        found = ((self.gain_low, self.gain_high), (self.relative_gain_low, self.relative_gain_high))
+        unclear = ("does not clearly help", "does not clearly change it")
+        by_error, by_support = (
+            good if low > 0 else bad if high < 0 else none
+            for (good, bad), (low, high), none in zip(words, found, unclear, strict=True)
+        )
         return (
-            f"Of the measured effects {self.coverage:.0%} lie inside the {self.level:.0%} intervals; predicted and "
+            f"Of the measured effects {self.coverage:.0%} lie inside the {self.level:.0%} intervals; expected and "
             f"actual error of a perturbation have a rank correlation of {self.rank_correlation:.2f} "
             f"({self.rank_correlation_low:.2f} to {self.rank_correlation_high:.2f}); refusing the "
-            f"{self.refused_share:.0%} least certain {helps} (root mean squared error "
+            f"{self.refused_share:.0%} least certain {by_error} (root mean squared error "
             f"{self.error_kept:.3g} instead of {self.error_all:.3g}; the difference lies between "
-            f"{self.gain_low:.2g} and {self.gain_high:.2g})."
+            f"{self.gain_low:.2g} and {self.gain_high:.2g}). The error relative to no change is "
+            f"{self.relative_error_all:.2f}; refusing the {self.refused_share:.0%} least supported {by_support} "
+            f"({self.relative_error_kept:.2f}; the difference lies between {self.relative_gain_low:.2g} and "
+            f"{self.relative_gain_high:.2g})."
         )
+
+
+def measurement_variance(effects: Effects, rows: np.ndarray) -> np.ndarray:
+    """How far measured effects are expected to miss the truth, squared, before anybody looks at them.
+
+    The variance of the control cells times (1 / cells of the perturbation + 1 / control cells), so that nothing of the
+    perturbed cells but their number enters. Of a table that lacks these it is the squared standard error, and 0 where
+    there is none either.
+
+    Parameters
+    ----------
+    effects
+        P perturbations x R response genes.
+    rows
+        (Q,) numbers of perturbations.
+
+    Returns
+    -------
+    numpy.ndarray
+        (Q, R) squared natural-log units.
+    """
+    cells = effects.n_cells[rows]
+    if effects.control_variance is None or effects.n_control_cells < 1 or (cells < 1).any():
+        return np.nan_to_num(effects.standard_error[rows].astype(np.float64)) ** 2
+    share = 1.0 / cells + 1.0 / effects.n_control_cells
+    return share[:, None] * effects.control_variance.astype(np.float64)
 
 
 def inside(
@@ -127,6 +176,56 @@ def inside(
     return np.abs(measured - predicted) <= width
 
 
+def with_standings(table: pd.DataFrame) -> pd.DataFrame:
+    """Say of every perturbation where it stands in its fold, and which are refused there.
+
+    Parameters
+    ----------
+    table
+        One row a held-out perturbation of one predictor: ``fold``, ``predicted_error``, ``actual_error`` and
+        ``predicted_size`` (root mean square of the predicted effect).
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same with ``predicted_standing`` and ``actual_standing`` (rank of the error in the fold, centred and divided
+        by the number of ranks), and ``kept_certain`` and ``kept_supported`` (1 where the perturbation stays when the
+        least certain or least supported are refused, 0 where it goes, between where the border runs through it); NaN
+        without a standard error. Folds of one perturbation are ranked together, because there is nothing else.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"fold": 0, "predicted_error": [1.0, 3.0], "actual_error": [2.0, 9.0]})
+    >>> found = with_standings(table.assign(predicted_size=1.0))
+    >>> found["predicted_standing"].tolist(), found["kept_certain"].tolist()
+    ([-0.25, 0.25], [1.0, 0.3999999999999999])
+    """
+    names = ["predicted_standing", "actual_standing", "kept_certain", "kept_supported"]
+    out = table.assign(**dict.fromkeys(names, np.nan))
+    known = table[np.isfinite(table["predicted_error"].to_numpy(np.float64))]
+    alone = known.groupby("fold")["fold"].transform("size") < 2
+    for _, fold in known.groupby(known["fold"].where(~alone, -1)):
+        predicted, actual, size = (
+            fold[name].to_numpy(np.float64) for name in ("predicted_error", "actual_error", "predicted_size")
+        )
+        unsupported = predicted**2 / np.maximum(predicted**2 + size**2, np.finfo(float).tiny)
+        columns = _standing(predicted), _standing(actual), _kept(predicted), _kept(unsupported)
+        out.loc[fold.index, names] = np.column_stack(columns)
+    return out
+
+
+def _standing(values: np.ndarray) -> np.ndarray:
+    return (rankdata(values) - 0.5 * (len(values) + 1)) / len(values)
+
+
+def _kept(doubt: np.ndarray) -> np.ndarray:
+    """What is left of each when the most doubtful part is refused; the border may run through one."""
+    kept = np.zeros(len(doubt))
+    room = (1.0 - REFUSED) * len(doubt) - np.arange(len(doubt))
+    kept[np.argsort(doubt, kind="stable")] = np.clip(room, 0.0, 1.0)
+    return kept
+
+
 def calibration(
     method: str, table: pd.DataFrame, gene_coverage: np.ndarray, resampling: Resampling
 ) -> Calibration | None:
@@ -138,7 +237,7 @@ def calibration(
         The predictor.
     table
         One row a held-out perturbation: ``covered``, ``predicted_error``, ``actual_error``, ``squared_error``,
-        ``squared_size``.
+        ``squared_size`` and what :func:`with_standings` adds.
     gene_coverage
         (R,) share of the held-out perturbations inside the interval of each response gene; NaN where there is none.
     resampling
@@ -152,17 +251,21 @@ def calibration(
     known = np.isfinite(table["predicted_error"].to_numpy(np.float64))
     if known.sum() < _MIN_PERTURBATIONS:
         return None
-    covered, predicted, actual, error, size = (
-        table[name].to_numpy(np.float64)[known]
-        for name in ("covered", "predicted_error", "actual_error", "squared_error", "squared_size")
+    names = (
+        *("covered", "actual_error", "squared_error", "squared_size"),
+        *("predicted_standing", "actual_standing", "kept_certain", "kept_supported"),
+    )
+    covered, actual, error, size, standing, actual_standing, certain, supported = (
+        table[name].to_numpy(np.float64)[known] for name in names
     )
     weights = resampling.weights()[:, known]
     coverage, low, high = _interval(_mean, (covered,), weights)
-    rank, rank_low, rank_high = _interval(_rank_correlation, (predicted, actual), weights)
-    gain, gain_low, gain_high = _interval(_gain, (predicted, actual), weights)
-    kept = _kept(predicted, np.ones(len(predicted)))
+    rank, rank_low, rank_high = _interval(_correlation, (standing, actual_standing), weights)
+    gain, gain_low, gain_high = _interval(_gain, (actual, np.ones(len(actual)), certain), weights)
+    relative, relative_low, relative_high = _interval(_gain, (error, size, supported), weights)
     quantiles = (0.05, 0.25, 0.5, 0.75, 0.95)
     finite = gene_coverage[np.isfinite(gene_coverage)]
+    all_of_it = np.ones(len(actual))
     return Calibration(
         method=method,
         level=LEVEL,
@@ -177,12 +280,15 @@ def calibration(
         rank_correlation_high=rank_high,
         refused_share=REFUSED,
         error_all=float(actual.mean()),
-        error_kept=float(actual[kept > 0].mean()),
+        error_kept=_mean(actual, certain),
         gain=gain,
         gain_low=gain_low,
         gain_high=gain_high,
-        relative_error_all=float(error.sum() / max(size.sum(), np.finfo(float).tiny)),
-        relative_error_kept=float(error[kept > 0].sum() / max(size[kept > 0].sum(), np.finfo(float).tiny)),
+        relative_error_all=_ratio(error, size, all_of_it),
+        relative_error_kept=_ratio(error, size, supported),
+        relative_gain=relative,
+        relative_gain_low=relative_low,
+        relative_gain_high=relative_high,
     )
 
 
@@ -197,25 +303,19 @@ def _interval(
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> float:
-    return float(np.average(values, weights=weights))
+    return _ratio(values, np.ones(len(values)), weights)
 
 
-def _rank_correlation(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> float:
-    there = weights > 0
-    a, b, w = rankdata(a[there]), rankdata(b[there]), weights[there]
-    a, b = a - np.average(a, weights=w), b - np.average(b, weights=w)
-    scale = np.sqrt(np.sum(w * a * a) * np.sum(w * b * b))
-    return float(np.sum(w * a * b) / scale) if scale > 0 else 0.0
+def _ratio(over: np.ndarray, under: np.ndarray, weights: np.ndarray) -> float:
+    return float(np.sum(weights * over) / max(np.sum(weights * under), np.finfo(float).tiny))
 
 
-def _kept(predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weights of what is left when the least certain part of the weight is refused; ties share."""
-    order = np.argsort(predicted, kind="stable")
-    room = (1.0 - REFUSED) * weights.sum() - np.concatenate([[0.0], np.cumsum(weights[order])[:-1]])
-    kept = np.zeros(len(predicted))
-    kept[order] = np.clip(room, 0.0, weights[order])
-    return kept
+def _correlation(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> float:
+    """Weighted correlation of centred standings."""
+    scale = np.sqrt(np.sum(weights * a * a) * np.sum(weights * b * b))
+    return float(np.sum(weights * a * b) / scale) if scale > 0 else 0.0
 
 
-def _gain(predicted: np.ndarray, actual: np.ndarray, weights: np.ndarray) -> float:
-    return _mean(actual, weights) - _mean(actual, _kept(predicted, weights))
+def _gain(over: np.ndarray, under: np.ndarray, kept: np.ndarray, weights: np.ndarray) -> float:
+    """By how much the ratio of all is above that of those kept."""
+    return _ratio(over, under, weights) - _ratio(over, under, weights * kept)

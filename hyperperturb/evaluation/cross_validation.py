@@ -10,7 +10,13 @@ import pandas as pd
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.evaluation.calibration import Calibration, calibration, inside
+from hyperperturb.evaluation.calibration import (
+    Calibration,
+    calibration,
+    inside,
+    measurement_variance,
+    with_standings,
+)
 from hyperperturb.evaluation.energy import CellSample
 from hyperperturb.evaluation.metrics import METRICS
 from hyperperturb.evaluation.resampling import Resampling
@@ -38,8 +44,10 @@ class CrossValidation:
         One row a perturbation and method: ``method``, ``perturbation``, the metrics, ``squared_error`` and
         ``squared_size`` (the parts of the pooled error), ``n_targets`` and ``n_seen`` (how many of them some training
         perturbation has), ``actual_error`` (root mean squared error over response genes), and, where the method gives
-        standard errors, ``predicted_error`` (root mean square of those) and ``covered`` (share of the measured effects
-        inside the 90 % interval), else NaN. A combination held out in two folds is averaged.
+        standard errors, ``predicted_error`` (root mean square of what is expected of prediction and measurement
+        together), ``covered`` (share of the measured effects inside the 90 % interval) and what
+        :func:`hyperperturb.evaluation.calibration.with_standings` adds, else NaN. A combination held out in two folds
+        is averaged.
     folds
         Number of folds.
     targets
@@ -296,6 +304,7 @@ def cross_validate(
     for number, split in enumerate(splits):
         training = effects.select([effects.perturbations[i] for i in split.train])
         targets = [effects.targets[i] for i in split.test]
+        noise = measurement_variance(effects, split.test)
         trained = {g for target in training.targets for g in target}
         reference = Y[split.train].mean(axis=0, dtype=np.float64)
         about = {
@@ -310,22 +319,26 @@ def cross_validate(
                 )
             predicted, error = _answer(name, predictor(training, targets), (len(targets), Y.shape[1]))
             cases = judged.cases(predicted, split.test, reference)
-            table = judged.score(name, cases).assign(**about, predicted_error=np.nan, covered=np.nan)
             keep = ~cases.own
+            size = _share(np.where(keep, predicted**2, 0.0).sum(axis=1), keep) ** 0.5
+            table = judged.score(name, cases).assign(
+                **about, predicted_size=size, predicted_error=np.nan, covered=np.nan, fold=number
+            )
             if error is not None:
                 known = keep & np.isfinite(error)
                 hit = known & inside(predicted, error, cases.measured, effects.standard_error[split.test])
-                table["predicted_error"] = _share(np.where(known, error**2, 0.0).sum(axis=1), known) ** 0.5
+                total = np.where(known, error**2 + noise, 0.0).sum(axis=1)
+                table["predicted_error"] = _share(total, known) ** 0.5
                 table["covered"] = _share(hit.sum(axis=1), known)
-                total = counts.setdefault(name, np.zeros((2, Y.shape[1])))
-                total += [hit.sum(axis=0), known.sum(axis=0)]
+                count = counts.setdefault(name, np.zeros((2, Y.shape[1])))
+                count += [hit.sum(axis=0), known.sum(axis=0)]
             tables.append(table)
         if halves is not None:
             seen = pd.DataFrame(about, index=[effects.perturbations[i] for i in split.test])
             ceiling = ceiling_scores(judged, halves, split)
             tables += [ceiling.join(seen, on="perturbation")] if len(ceiling) else []
     return CrossValidation(
-        scores=_averaged(pd.concat(tables, ignore_index=True)),
+        scores=_averaged(_ranked(pd.concat(tables, ignore_index=True))),
         folds=len(splits),
         targets=dict(zip(effects.perturbations, effects.targets, strict=True)),
         gene_coverage={
@@ -334,6 +347,12 @@ def cross_validate(
         },
         held_out=held_out,
     )
+
+
+def _ranked(scores: pd.DataFrame) -> pd.DataFrame:
+    """Standings of each method's perturbations in their folds instead of the folds."""
+    parts = [with_standings(table) for _, table in scores.groupby("method", sort=False)]
+    return pd.concat(parts, ignore_index=True).drop(columns=["fold", "predicted_size"])
 
 
 def _share(total: np.ndarray, known: np.ndarray) -> np.ndarray:
