@@ -35,6 +35,27 @@ Tables = Annotated[
         show_default="Cell Ranger's, beside the file",
     ),
 ]
+ProteinPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--protein_path",
+        "--protein-path",
+        metavar="FILE",
+        help="Antibody counts of the same cells: .h5ad, 10x, or a table of cells by antibodies. May be the screen "
+        "itself, where it holds both.",
+        show_default=False,
+    ),
+]
+ProteinNames = Annotated[
+    str,
+    typer.Option(
+        "--protein_names",
+        "--protein-names",
+        metavar="MEND",
+        help="How cells are matched where names differ: suffix (without -1), prefix (without SAMPLE_) or both.",
+        show_default="as they are",
+    ),
+]
 OutputDir = Annotated[
     Path | None,
     typer.Option(

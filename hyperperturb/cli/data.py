@@ -13,13 +13,15 @@ from hyperperturb.cli.console import (
     Debug,
     Json,
     Layer,
+    ProteinNames,
+    ProteinPath,
     Tables,
     json_only,
     print_json,
     print_table,
     show_progress,
 )
-from hyperperturb.cli.inputs import check_table_path, choose_controls
+from hyperperturb.cli.inputs import check_rename, check_table_path, choose_controls
 from hyperperturb.errors import HyperPerturbError
 
 
@@ -37,12 +39,14 @@ def simulate(
     out: Annotated[Path, typer.Argument(metavar="OUT.h5ad", help="Where to write the screen.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
     cells: Annotated[int, typer.Option(help="Number of cells.")] = 12_000,
+    proteins: Annotated[int, typer.Option(min=0, help="Number of antibodies beside the RNA.")] = 0,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make a demo screen with a known network and known effects.
 
-    Beside OUT.h5ad, OUT.network.csv (source, target, weight, sign) and OUT.true_effects.parquet are written.
+    Beside OUT.h5ad, OUT.network.csv (source, target, weight, sign) and OUT.true_effects.parquet are written; with
+    --proteins also OUT.protein.h5ad and OUT.true_protein_effects.parquet.
     """
     if out.suffix.lower() != ".h5ad":
         raise HyperPerturbError(f"'{out}' is not the name of a screen.", hint="End it in .h5ad.")
@@ -50,7 +54,7 @@ def simulate(
         from hyperperturb.data.simulate import simulate_screen, write_simulation
 
         progress(0.1, "Simulating")
-        simulation = simulate_screen(seed=seed, n_cells=cells)
+        simulation = simulate_screen(seed=seed, n_cells=cells, n_proteins=proteins)
         progress(0.7, "Writing")
         paths = write_simulation(simulation, out)
     adata = simulation.adata
@@ -237,11 +241,16 @@ def preprocess(
     control: Control = None,
     layer: Layer = None,
     table: Tables = None,
+    protein_path: ProteinPath = None,
+    protein_names: ProteinNames = "",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawing.")] = 0,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Filter, normalise, take logarithms, choose variable genes, and add PCA and neighbours."""
+    """Filter, normalise, take logarithms, choose variable genes, and add PCA and neighbours.
+
+    With --protein_path the proteins of the same cells are joined by name, as obsm["protein"]: centred log-ratios.
+    """
     from hyperperturb.runs.config import existing_screen
 
     path = existing_screen(file)
@@ -258,10 +267,16 @@ def preprocess(
             control=control,
             layer=layer,
             tables=table or (),
+            protein_path=protein_path,
+            protein_names=check_rename(protein_names, protein_path),
             seed=seed,
             progress=progress,
         )
+    joined = adata.uns["hyperperturb"].get("protein_report")
     if as_json:
-        print_json({"out": str(out), "n_cells": adata.n_obs, "n_genes": adata.n_vars})
+        summary = {"out": str(out), "n_cells": adata.n_obs, "n_genes": adata.n_vars}
+        print_json(summary | ({} if joined is None else {"proteins": joined}))
         return
     print(f"{out}: {adata.n_obs:,} cells, {adata.n_vars:,} genes")
+    if joined is not None:
+        print(joined)

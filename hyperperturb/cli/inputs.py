@@ -10,6 +10,7 @@ from hyperperturb.errors import HyperPerturbError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hyperperturb.data.protein_names import Rename
     from hyperperturb.data.screen import ScreenReport
 
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
@@ -68,6 +69,26 @@ def choose_controls(report: ScreenReport, column: str | None, control: str | Non
             hint=f"The most frequent labels are: {', '.join(labels)}.",
         )
     return column, control
+
+
+def check_rename(rename: str, proteins: Path | None) -> Rename:
+    """Refuse what is no way to match cells, or would do nothing.
+
+    Raises
+    ------
+    HyperPerturbError
+        When it is none of the ways, or no proteins are given.
+    """
+    from hyperperturb.data.protein_names import RENAMES
+
+    if rename not in RENAMES:
+        known = ", ".join(filter(None, RENAMES))
+        raise HyperPerturbError(f"--protein_names {rename} is not known.", hint=f"Choose one of {known}.")
+    if rename and proteins is None:
+        raise HyperPerturbError(
+            f"--protein_names {rename} would do nothing.", hint="It belongs to --protein_path."
+        )
+    return rename
 
 
 def check_table_path(path: Path) -> Path:

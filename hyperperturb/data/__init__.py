@@ -20,6 +20,7 @@ _LAZY = {
     "combine_networks": "hyperperturb.data.network",
     "coexpression_network": "hyperperturb.data.network",
     "compute_effects": "hyperperturb.data.effects",
+    "compute_protein_effects": "hyperperturb.data.proteins",
     "coverage": "hyperperturb.data.network",
     "inspect_screen": "hyperperturb.data.screen",
     "load_and_preprocess_perturbation_data": "hyperperturb.data.loading",

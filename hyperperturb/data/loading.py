@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from hyperperturb.data.frames import open_frame
 from hyperperturb.data.genes import short_list
 from hyperperturb.data.h5ad import open_h5, reading
-from hyperperturb.data.matrix import open_matrix
 from hyperperturb.data.opening import is_anndata
 from hyperperturb.data.preprocess import prepare_perturbation_data, preprocess_data, write_h5ad
 from hyperperturb.errors import HyperPerturbError
@@ -37,7 +35,7 @@ def load_and_preprocess_perturbation_data(
     rna_path
         The screen, as in :func:`preprocess_data`.
     protein_path
-        An ``.h5ad`` of protein levels of the same cells, joined by cell name; cells without proteins are left out.
+        Proteins of the same cells, as in :func:`preprocess_data`.
     network_path
         A gene network, as in :func:`~hyperperturb.data.network.read_network`.
     preprocessed_path
@@ -48,9 +46,8 @@ def load_and_preprocess_perturbation_data(
     Returns
     -------
     tuple
-        The AnnData of :func:`prepare_perturbation_data`, with ``obsm["protein"]`` (names in
-        ``uns["hyperperturb"]["protein_names"]``) where proteins were given, and the network's adjacency over
-        ``adata.var_names`` (CSR, float32) or None.
+        The AnnData of :func:`prepare_perturbation_data`, and the network's adjacency over ``adata.var_names`` (CSR,
+        float32) or None.
 
     Raises
     ------
@@ -62,10 +59,9 @@ def load_and_preprocess_perturbation_data(
     adata = _cached(preprocessed_path, rna_path, made_from)
     if adata is None:
         adata = prepare_perturbation_data(
-            preprocess_data(rna_path, progress=progress, **options), **_choice(options)
+            preprocess_data(rna_path, protein_path=protein_path, progress=progress, **options),
+            **_choice(options),
         )
-        if protein_path is not None:
-            adata = _join_proteins(adata, protein_path)
         adata.uns["hyperperturb"]["made_from"] = made_from
         if preprocessed_path is not None:
             write_h5ad(adata, preprocessed_path)
@@ -109,41 +105,6 @@ def _cached(path: str | Path | None, rna_path: Any, made_from: str) -> AnnData |
         return None
     if "log_fold_change" not in adata.obsm:
         return prepare_perturbation_data(adata)
-    return adata
-
-
-def _join_proteins(adata: AnnData, path: str | Path) -> AnnData:
-    with open_h5(path) as file, reading(path, "the proteins"):
-        obs, var = open_frame(file, "obs"), open_frame(file, "var")
-        if obs is None or var is None or "X" not in file:
-            raise HyperPerturbError(
-                f"'{path}' lacks obs, var or X.", hint="Write the proteins with anndata's write_h5ad."
-            )
-        matrix = open_matrix(file["X"], path=path, where="X")
-        cells, names = obs.index(), var.index()
-        place = {cell: i for i, cell in enumerate(cells.tolist())}
-        if len(place) < len(cells):
-            twice = next(cell for i, cell in enumerate(cells.tolist()) if place[cell] != i)
-            raise HyperPerturbError(
-                f"'{path}' has cell '{twice}' more than once.",
-                hint="Proteins are joined by cell name: make the names unique.",
-            )
-        rows = np.array([place.get(cell, -1) for cell in adata.obs_names])
-        common = np.flatnonzero(rows >= 0)
-        if not common.size:
-            raise HyperPerturbError(
-                f"'{path}' has no cell of the screen: its cells are called like '{cells[0] if len(cells) else ''}', "
-                f"the screen's like '{adata.obs_names[0]}'.",
-                hint="Give the same cells the same names.",
-            )
-        order = np.argsort(rows[common])  # read as they lie in the file, then put in the order of the screen
-        values = np.empty((common.size, matrix.shape[1]), dtype=np.float32)
-        values[order] = matrix.take(rows[common][order]).toarray()
-    if common.size < adata.n_obs:
-        log.info("%d of %d cells have proteins; the others are left out", common.size, adata.n_obs)
-        adata = adata[common].copy()
-    adata.obsm["protein"] = values
-    adata.uns["hyperperturb"]["protein_names"] = names
     return adata
 
 

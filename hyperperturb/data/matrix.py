@@ -183,51 +183,6 @@ class SparseMatrix:
         return self._broken(f"an index lies outside its {self.shape[0]:,} cells x {self.shape[1]:,} genes")
 
 
-class SelectedMatrix(SparseMatrix):
-    """A CSR matrix of which only some columns are used.
-
-    Parameters
-    ----------
-    data, indices, indptr, path, where
-        As in :class:`SparseMatrix`.
-    shape
-        Cells, stored columns.
-    columns
-        ``(stored columns,)`` bool, which to use.
-    """
-
-    counts_rows = False
-
-    def __init__(
-        self,
-        data: Any,
-        indices: Any,
-        indptr: Any,
-        shape: tuple[int, int],
-        *,
-        columns: np.ndarray,
-        path: Any = None,
-        where: str = "X",
-    ) -> None:
-        super().__init__(data, indices, indptr, shape, "csr", path=path, where=where)
-        self.n_stored = self.n_minor
-        self.lookup = np.where(columns, np.cumsum(columns) - 1, -1).astype(np.int32)
-        self.n_minor = int(columns.sum())
-        self.shape = (self.shape[0], self.n_minor)
-
-    def read(
-        self, start: int, stop: int, buffers: Buffers | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Read the rows `start` to `stop`, as :meth:`SparseMatrix.read` does."""
-        values, indices, indptr = super().read(start, stop, buffers)
-        if indices.size and (int(indices.min()) < 0 or int(indices.max()) >= self.n_stored):
-            raise self.outside()
-        place = self.lookup[indices]
-        keep = place >= 0
-        kept = np.concatenate(([0], np.cumsum(keep, dtype=np.int64)))
-        return values[keep], place[keep], kept[indptr]
-
-
 class TransposedArray:
     """A stored table seen with rows and columns exchanged, read piece by piece.
 

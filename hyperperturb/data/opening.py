@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from hyperperturb.data.formats import Opened, open_file
 from hyperperturb.data.formats.anndata_layout import PROCESSED
+from hyperperturb.data.formats.tenx import OTHER_KINDS, one_kind, other_kinds
 from hyperperturb.data.frames import Frame, Labels, PandasFrame
 from hyperperturb.data.genes import GeneNames, read_gene_names
 from hyperperturb.data.h5ad import reading
@@ -310,17 +311,21 @@ def _open_memory(adata: AnnData) -> Opened:
     if adata.raw is not None:
         arrays["raw"] = adata.raw.X
 
-    def place(name: str) -> tuple[Matrix, Frame]:
+    def place(name: str, kind: str = "X") -> tuple[Matrix, Frame]:
         where = {"X": "X", "raw": "raw.X"}.get(name, f"layer '{name}'")
         var = PandasFrame(adata.raw.var if name == "raw" else adata.var)
         array = getattr(arrays[name], "group", arrays[name])  # a backed sparse matrix wraps its HDF5 group
         if isinstance(array, h5py.Group | h5py.Dataset):
-            return open_matrix(array, path=path, where=where), var
-        return memory_matrix(array, where=where), var
+            return one_kind(open_matrix(array, path=path, where=where), var, kind)
+        return one_kind(memory_matrix(array, where=where), var, kind)
 
     about = adata.uns.get("hyperperturb")
     processed = isinstance(about, Mapping) and about.get("x") == PROCESSED
     places = {name: partial(place, name) for name in arrays}
+    counted = next((name for name in ("counts", "X") if name in arrays), None)
+    if counted is not None:
+        for kind in other_kinds(PandasFrame(adata.var)):
+            places.setdefault(kind, partial(place, counted, kind))
     return Opened(None, "AnnData", PandasFrame(adata.obs), places, lambda: None, processed)
 
 
@@ -414,7 +419,9 @@ def _places(nodes: Collection[str], layer: str | None) -> list[str]:
     """Where values may be taken from, in order."""
     if layer is not None:
         return [layer]
-    rest = [key for key in nodes if key != "X" and key.casefold() not in _PART_LAYERS]
+    rest = [
+        key for key in nodes if key != "X" and key.casefold() not in _PART_LAYERS and key not in OTHER_KINDS
+    ]
     rank = {name: i for i, name in enumerate(_COUNT_LAYERS)}
     rest.sort(key=lambda key: rank.get(key.casefold(), len(rank)))
     return [*(["X"] if "X" in nodes else []), *rest] or list(nodes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,6 +23,7 @@ from hyperperturb.data.labels import control_codes, parse_targets
 from hyperperturb.data.matrix import memory_matrix
 from hyperperturb.data.normalise import log_normalise
 from hyperperturb.data.opening import PROCESSED, Screen, is_anndata, open_screen
+from hyperperturb.data.protein_names import Rename
 from hyperperturb.data.values import look
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path
@@ -52,6 +53,8 @@ def preprocess_data(
     control: str | None = None,
     layer: str | None = None,
     tables: Sequence[str | Path] = (),
+    protein_path: str | Path | None = None,
+    protein_names: Rename = "",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> AnnData:
@@ -80,6 +83,9 @@ def preprocess_data(
         Labels and control label; None proposes them.
     layer, tables
         As in :func:`~hyperperturb.data.screen.open_screen`.
+    protein_path, protein_names
+        Proteins of the same cells, as in :func:`~hyperperturb.data.protein_files.open_proteins`, and how names of cells
+        are mended to match (``suffix``, ``prefix``, ``both``); cells without proteins are left out.
     seed
         Of the drawing and of PCA.
     progress
@@ -91,13 +97,16 @@ def preprocess_data(
         ``X`` is log1p(CP10k), CSR float32, normalised over all genes and never scaled; ``layers["counts"]`` the counts
         (absent for log-normalised input); ``var["highly_variable"]``, ``var["perturbed"]``; ``obsm["X_pca"]`` of
         scaled values; ``obsp["connectivities"]`` (Gaussian kernel of local width), ``obsp["distances"]``;
-        ``uns["hyperperturb"]`` says what was done.
+        ``uns["hyperperturb"]`` says what was done. With proteins, ``obsm["protein"]`` holds their levels: centred
+        log-ratios of each cell (:func:`~hyperperturb.data.proteins.clr`), natural-log units, or what the file holds
+        where that is no counts; ``obsm["protein_counts"]`` the counts, ``uns["hyperperturb"]["protein_names"]`` the
+        antibodies and ``…["protein_report"]`` how many cells matched.
 
     Raises
     ------
     HyperPerturbError
-        What :func:`~hyperperturb.data.screen.open_screen` refuses; no cell or gene passes the filters; an argument
-        makes no sense; the result cannot be written.
+        What :func:`~hyperperturb.data.screen.open_screen` and :func:`~hyperperturb.data.proteins.join_proteins` refuse;
+        no cell or gene passes the filters; an argument makes no sense; the result cannot be written.
     """
     _check_numbers(n_neighbors=n_neighbors, n_pcs=n_pcs, n_top_genes=n_top_genes)
     if max_cells is not None:
@@ -107,6 +116,10 @@ def preprocess_data(
     with open_screen(input_path, layer=layer, tables=tables) as screen:
         labels, column, control = _choose_labels(screen, column, control)
         cells = draw_cells(labels, screen.n_cells, max_cells, seed)
+        proteins = None
+        if protein_path is not None:
+            report(0.03, "Joining the proteins")
+            cells, proteins = _join_proteins(screen, cells, protein_path, protein_names)
         report(0.05, f"Reading {len(cells):,} of {screen.n_cells:,} cells")
         counts = screen.matrix.take(cells)
         obs = _obs(input_path, screen, cells)
@@ -126,6 +139,10 @@ def preprocess_data(
     var["perturbed"] = [gene in targets for gene in var.index]
     kept = counts[keep_cells][:, keep_genes].astype(np.float32)
     adata = anndata.AnnData(X=kept, obs=obs.iloc[np.flatnonzero(keep_cells)].copy(), var=var)
+    if proteins is not None:
+        for name, values in proteins.arrays.items():
+            adata.obsm[name] = values[keep_cells]
+        done |= {"protein_names": np.array(proteins.names, dtype=object), "protein_report": proteins.sentence}
 
     report(0.5, "Normalising and choosing variable genes")
     if is_log:
@@ -147,6 +164,34 @@ def preprocess_data(
         write_h5ad(adata, output_path)
     report(1.0, "Cells are ready")
     return adata
+
+
+class _Proteins(NamedTuple):
+    """Proteins of some cells: arrays of ``obsm`` by name, the antibodies, how well they matched."""
+
+    arrays: dict[str, np.ndarray]
+    names: tuple[str, ...]
+    sentence: str
+
+
+def _join_proteins(
+    screen: Screen, cells: np.ndarray, path: str | Path, rename: Rename
+) -> tuple[np.ndarray, _Proteins]:
+    """Those of the cells that have proteins, and these."""
+    from hyperperturb.data.proteins import join_proteins, open_proteins, protein_levels
+
+    with open_proteins(path) as file:
+        rows, file, found = join_proteins(screen, file, rename)
+        cells = cells[rows[cells] >= 0]
+        if not len(cells):
+            raise HyperPerturbError(
+                f"None of the cells that were drawn has proteins in '{path}'.",
+                hint="Give a higher max_cells.",
+            )
+        levels, values = protein_levels(file, rows[cells])
+    log.info(found.sentence)
+    arrays = {"protein": levels} | ({"protein_counts": values} if file.is_counts else {})
+    return cells, _Proteins(arrays, file.names, found.sentence)
 
 
 def _check_numbers(**numbers: int) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from hyperperturb.data.effects import Effects
+    from hyperperturb.data.simulate_proteins import SimulatedProteins
 
 _CONTROL_FRACTION = 0.12
 _MEDIAN_DEPTH = 2000.0
@@ -69,6 +70,8 @@ class SimulatedScreen:
         The pairs that interact -> ``buffering``, ``synergy`` or ``suppression`` (by the second gene of the first).
     seed
         The seed it was made with.
+    proteins
+        Antibody counts of the same cells and their true effects, where they were asked for.
     """
 
     adata: AnnData
@@ -77,6 +80,7 @@ class SimulatedScreen:
     true_interactions: Effects
     epistasis: dict[tuple[str, str], Kind]
     seed: int
+    proteins: SimulatedProteins | None = None
 
 
 def simulate_screen(
@@ -90,6 +94,7 @@ def simulate_screen(
     n_cells: int = 12000,
     n_batches: int = 3,
     epistasis: float = 0.0,
+    n_proteins: int = 0,
 ) -> SimulatedScreen:
     """Simulate a knock-down screen with known network and known effects.
 
@@ -113,6 +118,9 @@ def simulate_screen(
     epistasis
         Fraction of the doubles whose genes interact (and of the further pairs that triples contain). The singles of a
         seed are the same whatever the fraction.
+    n_proteins
+        Antibodies, for genes that perturbations move (:mod:`hyperperturb.data.simulate_proteins`). The RNA of a seed is
+        the same with and without.
 
     Returns
     -------
@@ -129,7 +137,7 @@ def simulate_screen(
     >>> screen.adata.shape, len(screen.true_effects.perturbations), screen.network.n_genes
     ((300, 80), 12, 80)
     """
-    _check(n_genes, n_regulators, n_single, n_double, n_triple, n_cells, n_batches, epistasis)
+    _check(n_genes, n_regulators, n_single, n_double, n_triple, n_cells, n_batches, epistasis, n_proteins)
     rng = np.random.default_rng(seed)
     regulation = make_regulation(rng, n_genes=n_genes, n_regulators=n_regulators)
     # What was added to the simulation draws from its own source, so that a seed's demo stays what it was.
@@ -163,6 +171,12 @@ def simulate_screen(
     difference = np.where(touched[:, None], effects.effect - without.effect, np.float32(0))
     several = [label for label, targets in labelled if len(targets) > 1]
     interactions = replace(effects, effect=difference).select(several)
+    proteins = None
+    if n_proteins:
+        from hyperperturb.data.simulate_proteins import simulate_proteins
+
+        own = np.random.default_rng([seed, 2])
+        proteins = simulate_proteins(own, adata, guides, names, logits, n_proteins, effects)
     return SimulatedScreen(
         adata=adata,
         network=regulation.network(),
@@ -170,6 +184,7 @@ def simulate_screen(
         true_interactions=interactions,
         epistasis={(names[a], names[b]): kind for (a, b), kind in pairs.items()},
         seed=seed,
+        proteins=proteins,
     )
 
 
@@ -182,6 +197,7 @@ def _check(
     n_cells: int,
     n_batches: int,
     epistasis: float,
+    n_proteins: int,
 ) -> None:
     n_label = n_single + n_double + n_triple
     for ok, sentence in (
@@ -206,6 +222,11 @@ def _check(
         (
             n_cells >= 10 * (n_label + 1),
             f"{n_label} perturbations need at least {10 * (n_label + 1)} cells, not {n_cells}.",
+        ),
+        (
+            n_proteins == 0 or 2 <= n_proteins <= n_genes - n_single,
+            f"A simulated screen of {n_genes} genes, {n_single} of them perturbed, can have no or 2 to "
+            f"{n_genes - n_single} proteins, not {n_proteins}.",
         ),
         (n_batches >= 1, f"A screen needs at least one batch, not {n_batches}."),
     ):
@@ -371,13 +392,14 @@ def write_simulation(sim: SimulatedScreen, path_h5ad: Path | str) -> dict[str, P
     path_h5ad
         ``OUT.h5ad``; beside it ``OUT.network.csv`` (source, target, weight, sign) and
         ``OUT.true_effects.parquet`` are written, and with epistasis ``OUT.true_interactions.parquet`` and
-        ``OUT.epistasis.csv`` (gene, other, kind). The folder is made if need be.
+        ``OUT.epistasis.csv`` (gene, other, kind), with proteins ``OUT.protein.h5ad`` and
+        ``OUT.true_protein_effects.parquet``. The folder is made if need be.
 
     Returns
     -------
     dict
         ``{"screen": …, "network": …, "true_effects": …}``, the paths; with epistasis also ``"true_interactions"`` and
-        ``"epistasis"``.
+        ``"epistasis"``, with proteins ``"proteins"`` and ``"true_protein_effects"``.
     """
     from hyperperturb.files import atomic_path
 
@@ -402,6 +424,12 @@ def write_simulation(sim: SimulatedScreen, path_h5ad: Path | str) -> dict[str, P
         )
         with atomic_path(paths["epistasis"]) as temporary:
             table.to_csv(temporary, index=False)
+    if sim.proteins is not None:
+        paths["proteins"] = path.with_suffix(".protein.h5ad")
+        paths["true_protein_effects"] = path.with_suffix(".true_protein_effects.parquet")
+        sim.proteins.true_effects.save(paths["true_protein_effects"])
+        with atomic_path(paths["proteins"]) as temporary:
+            sim.proteins.adata.write_h5ad(temporary, compression="gzip")
     signs = sim.network.signs.tocoo()
     genes = np.array(sim.network.genes, dtype=object)
     table = pd.DataFrame({"source": genes[signs.row], "target": genes[signs.col]})

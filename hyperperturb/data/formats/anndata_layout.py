@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 
 from hyperperturb.data.formats import Opened, Place
+from hyperperturb.data.formats.tenx import one_kind, other_kinds
 from hyperperturb.data.frames import Frame, open_frame
 from hyperperturb.data.h5ad import is_group, reading, text
 from hyperperturb.data.matrix import Matrix, open_matrix
@@ -99,10 +100,14 @@ def _open(path: Path, root: Any, name: str, close: Callable[[], None]) -> Opened
     elif "raw.X" in root:  # anndata < 0.7
         nodes["raw"] = root["raw.X"]
     places: dict[str, Place] = {key: partial(_place, path, root, key, node) for key, node in nodes.items()}
+    counted = next((key for key in ("counts", "X") if key in nodes), None)
+    if counted is not None:
+        for kind in other_kinds(open_frame(root, "var")):
+            places.setdefault(kind, partial(_place, path, root, counted, nodes[counted], kind))
     return Opened(path, name, obs, places, close, processed=_is_processed(root))
 
 
-def _place(path: Path, root: Any, key: str, node: Any) -> tuple[Matrix, Frame]:
+def _place(path: Path, root: Any, key: str, node: Any, kind: str = "X") -> tuple[Matrix, Frame]:
     where = {"X": "X", "raw": "raw.X"}.get(key, f"layer '{key}'")
     matrix = open_matrix(node, path=path, where=where)
     var = open_frame(root, "var")
@@ -114,7 +119,7 @@ def _place(path: Path, root: Any, key: str, node: Any) -> tuple[Matrix, Frame]:
             f"'{path}' has no 'var' table, so no names of genes.",
             hint="Write the file anew with anndata's write_h5ad.",
         )
-    return matrix, var
+    return one_kind(matrix, var, kind)
 
 
 def _is_processed(root: Any) -> bool:
