@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.ui import announce, cache, networks, report, settings, watch
-from app.ui.estimate import estimate
+from app.ui import announce, cache, estimate, networks, report, settings, watch
 from app.ui.frame import empty_state, guard, question
 from app.ui.state import Current, current, select
 from app.ui.text import GLOSSARY, plain, plural, when
+from hyperperturb.runs import cost
 from hyperperturb.runs.config import RunConfig
+from hyperperturb.runs.cost import Workload
 from hyperperturb.runs.datasets import Dataset
 from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.launcher import LocalLauncher
@@ -31,7 +32,13 @@ def start(now: Current, dataset: Dataset) -> None:
         )
     if chosen.ready:
         known = [cache.network(path) for path in chosen.paths]
-        st.caption(estimate(wanted, effects, known, cells=dataset.kind == "screen"))
+        work = Workload.of(wanted, effects, known, cells=dataset.kind == "screen")
+        estimate.show(
+            cost.estimate(work, cost.costs(now.runs)),
+            work,
+            device=settings.device(wanted.strategy),
+            before=len(now.active),
+        )
     if st.button("Start training", key="start", type="primary", disabled=not chosen.ready, width="stretch"):
         config = RunConfig.for_dataset(
             dataset,

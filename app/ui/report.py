@@ -7,7 +7,8 @@ import streamlit as st
 
 from app.ui import alt, cache, watch
 from app.ui.frame import draw, facts, go, section
-from app.ui.text import GLOSSARY, duration, number, plain, signed
+from app.ui.text import GLOSSARY, duration, number, plain, signed, size
+from hyperperturb.runs.cost import cost_of
 from hyperperturb.runs.directory import RunDirectory
 
 
@@ -55,7 +56,7 @@ def _details(run: RunDirectory, found: dict) -> None:
                 number(found.get("fit")),
                 "Correlation of exp(−distance) between gene points with the networks' similarity.",
             ),
-            ("Trained in", duration(known.seconds), None),
+            ("Trained in", duration(known.seconds), _spent(run)),
         ]
     )
     with st.expander("Loss curves"):
@@ -72,3 +73,12 @@ def _details(run: RunDirectory, found: dict) -> None:
     with st.expander("Log"):
         st.code(watch.lines(watch.events(run)), language=None, height=200)
     watch.remove(run)
+
+
+def _spent(run: RunDirectory) -> str | None:
+    """Device and memory of the training, as the help beside its time; None for runs that do not say."""
+    took = cost_of(run)
+    if took is None:
+        return run.status.device or None
+    peak = f", {size(took.peak_memory)} of memory at most" if took.peak_memory else ""
+    return f"{took.device or 'device not known'}{peak}."

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import streamlit as st
 from pydantic.fields import FieldInfo
 
 from app.ui.text import count
+from hyperperturb import machine
 from hyperperturb.models.settings import PRESETS, TrainingSettings
 
 ABOUT = {
@@ -33,13 +36,66 @@ def choose() -> TrainingSettings:
         f"{ABOUT.get(preset, '')} {count(start.epochs)} epochs, up to {count(start.max_genes)} genes and "
         f"{count(start.max_cells)} cells."
     )
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"strategy": _strategy()}
     with st.expander("All settings"):
         columns = st.columns(2)
-        for index, (name, field) in enumerate(TrainingSettings.model_fields.items()):
+        others = [entry for entry in TrainingSettings.model_fields.items() if entry[0] != "strategy"]
+        for index, (name, field) in enumerate(others):
             with columns[index % 2]:
                 values[name] = _widget(name, field, getattr(start, name), f"{preset}_{name}")
     return TrainingSettings(**values)
+
+
+def _strategy() -> str:
+    """What trains, where there is a choice."""
+    found = _found()
+    if len(found) == 1:
+        return "auto"
+    return st.selectbox(
+        "Devices",
+        list(found),
+        format_func=lambda name: found[name][:1].upper() + found[name][1:],
+        key="strategy",
+        help=TrainingSettings.model_fields["strategy"].description,
+    )
+
+
+def device(strategy: str) -> str:
+    """What a strategy trains on here, in words."""
+    return _found()[strategy]
+
+
+def _found() -> dict[str, str]:
+    return strategies(machine.devices(), gpus=bool(machine.gpus()), workers="TF_CONFIG" in os.environ)
+
+
+def strategies(devices: Sequence[str], *, gpus: bool, workers: bool) -> dict[str, str]:
+    """The strategies that make sense here, with what each of them trains on.
+
+    Parameters
+    ----------
+    devices
+        Names of the devices.
+    gpus
+        Whether they are graphics processors; the CPU is divided only when that is asked for.
+    workers
+        Whether the server knows of several machines.
+
+    Examples
+    --------
+    >>> strategies(["CPU (x86_64, 2 cores)"], gpus=False, workers=False)
+    {'auto': 'CPU (x86_64, 2 cores)'}
+    """
+    n = len(devices)
+    if n == 1:
+        found = {"auto": devices[0]}
+    elif gpus:
+        found = {"auto": f"all {n} GPUs ({devices[0]})", "default": f"one GPU ({devices[0]})"}
+    else:
+        found = {"auto": "the CPU as one device", "mirrored": f"{n} devices made of the CPU"}
+    if workers:
+        found["multiworker"] = "the machines in TF_CONFIG"
+    return found
 
 
 def _limit(field: FieldInfo, low: str, high: str) -> tuple[Any, Any]:

@@ -46,9 +46,10 @@ _CSS = """
 [data-testid="stMetricValue"] { font-size: 1.7rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
 @media (max-width: 640px) {
-  .st-key-scores { overflow-x: auto; }
-  .st-key-scores > div { min-width: 600px; }
-  .st-key-scores > div:has(> [class*="st-key-figure_menu_"]) { min-width: 0; }
+  .st-key-scores, .st-key-curves { overflow-x: auto; }
+  .st-key-scores > div, .st-key-curves > div { min-width: 600px; }
+  .st-key-scores > div:has(> [class*="st-key-figure_menu_"]),
+  .st-key-curves > div:has(> [class*="st-key-figure_menu_"]) { min-width: 0; }
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.6rem; }
 }

@@ -92,6 +92,8 @@ def live(run: RunDirectory) -> None:
                 parts.append(f"{duration((datetime.now(UTC) - status.started).total_seconds())} so far")
             if status.seconds_left is not None:
                 parts.append(f"about {duration(status.seconds_left)} left")
+            if status.device:
+                parts.append(plain(status.device))
             st.caption(" · ".join(parts))
         draw_curves(curves, key="live", components=True)
         with st.expander("Log", expanded=curves.empty):
@@ -127,9 +129,10 @@ def draw_curves(curves: pd.DataFrame, *, key: str, components: bool = False) -> 
         return
     from hyperperturb.plots.training import component_curves, loss_curves
 
-    draw(loss_curves(curves), "losses", key=f"curves_{key}", alt=alt.losses(curves))
-    if components:
-        draw(component_curves(curves), "loss-parts", key=f"parts_{key}", alt=alt.loss_parts(curves))
+    with st.container(key="curves"):  # small panels need a width; on a phone they are scrolled
+        draw(loss_curves(curves), "losses", key=f"curves_{key}", alt=alt.losses(curves))
+        if components:
+            draw(component_curves(curves), "loss-parts", key=f"parts_{key}", alt=alt.loss_parts(curves))
 
 
 def ended_badly(run: RunDirectory) -> None:

@@ -75,7 +75,7 @@ def write_card(
         f"- settings: {config.settings.model_dump_json()}",
         f"- HyperPerturb {__version__}; Python {platform.python_version()}; Keras backend {keras.backend.backend()}; "
         + ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES),
-        f"- device: {_device()}; {seconds:.0f} s",
+        f"- device: {run.status.device or 'not known'}; {seconds:.0f} s",
         "",
     ]
     with atomic_path(run.file("card.md")) as temporary:
@@ -110,12 +110,3 @@ def _version(name: str) -> str:
         return version(name)
     except ModuleNotFoundError:
         return "–"
-
-
-def _device() -> str:
-    if keras.backend.backend() != "tensorflow":
-        return keras.backend.backend()
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    return f"{len(gpus)} GPU" if gpus else f"CPU ({platform.machine()})"

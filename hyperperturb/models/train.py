@@ -31,9 +31,10 @@ from hyperperturb.models.record import Trained, write_run
 from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.models.sources import CellSource, coexpression_of, gather_networks, without
 from hyperperturb.models.universe import build_universe, centralities
-from hyperperturb.nn.distribution import make_strategy, scope
+from hyperperturb.nn.distribution import describe, make_strategy, scope
 from hyperperturb.progress import scaled
 from hyperperturb.runs.config import RunConfig
+from hyperperturb.runs.cost import Workload, write_cost
 from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.resuming import CHECKPOINTS
 from hyperperturb.runs.workers import folder_of_worker
@@ -154,6 +155,7 @@ def train_model(
             run.listeners.append(on_event)
         run.begin()
         try:
+            run.uses(describe(strategy))
             model = _train(run, effects, networks, cells, settings, strategy)
         except KeyboardInterrupt:
             run.cancelled()
@@ -188,6 +190,8 @@ def train_run(run: RunDirectory) -> HyperPerturbModel:
     if settings.strategy == "multiworker":
         run.stage("workers", "waiting for the other workers", 0.0)
     strategy = make_strategy(settings.strategy)
+    run.uses(describe(strategy))
+    goes_on = any(run.file(name).exists() for name in CHECKPOINTS)
     cells = CellSource.of(config)
     report = _stage(run, "effects", 0.0, _EFFECTS)
     report(0.0, "reading the effects")
@@ -212,7 +216,11 @@ def train_run(run: RunDirectory) -> HyperPerturbModel:
         report=_stage(run, "networks", _EFFECTS, _NETWORKS),
         note=run.log,
     )
-    return _train(run, effects, networks, cells, settings, strategy)
+    model = _train(run, effects, networks, cells, settings, strategy)
+    if not goes_on:  # what is left of a training says nothing about a whole one
+        work = Workload.of(settings, effects, networks, cells=cells is not None)
+        write_cost(run, work)
+    return model
 
 
 def _stage(run: RunDirectory, name: str, start: float, end: float) -> Callable[[float, str], None]:

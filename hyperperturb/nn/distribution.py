@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import threading
 import time
@@ -18,13 +19,12 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from hyperperturb import machine
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.machine import CPU_DEVICES
 from hyperperturb.nn.cluster import Cluster
 
 Strategy = Literal["auto", "default", "mirrored", "multiworker"]
-
-CPU_DEVICES = "HYPERPERTURB_CPU_DEVICES"
-"""Environment variable: how many devices ``mirrored`` makes of the CPU, where there is no GPU (to try it out)."""
 
 
 def replicas() -> int:
@@ -163,6 +163,30 @@ def _multi_worker(cluster: Cluster, wait: float) -> Any:
             hint=f"Is the port of {cluster.addresses[cluster.index]} free?",
         ) from made[0]
     return made[0]
+
+
+def describe(strategy: Any) -> str:
+    """Say what trains, as people name it: the devices and, where there are several, how the work is divided.
+
+    Parameters
+    ----------
+    strategy
+        What :func:`make_strategy` gave.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return f"Keras on {keras.backend.backend()}"
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    n = 1 if strategy is None else int(strategy.num_replicas_in_sync)
+    kind = f"CPU ({platform.machine()}, {machine.cores()} cores)"
+    if gpus:
+        kind = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return f"{n} devices of {len(Cluster.from_environment().addresses)} workers, {kind}"
+    if strategy is None:
+        return f"one of {len(gpus)} GPUs, {kind}" if len(gpus) > 1 else kind
+    return f"{n} {'GPUs' if gpus else 'devices made of the CPU'}, mirrored, {kind}"
 
 
 def scope(strategy: Any) -> contextlib.AbstractContextManager:

@@ -12,7 +12,12 @@ from hyperperturb.plots import theme
 STAGES = {"genes": "placing the genes", "cells": "reading the cells"}
 """Words for the stages of a training; others are shown as they are."""
 _NOT_A_COMPONENT = {"stage", "epoch", "epochs", "loss", "val_loss", "time", "kind", "seconds", "fraction"}
-_WORDS = {"learning_rate": "learning rate"}
+_WORDS = {
+    "field": "annealing field Γ",
+    "active": "share of weights in use",
+    "curriculum": "share of perturbations admitted",
+}
+_LOG_FROM = 3.0  # largest over smallest value below which a logarithmic axis has hardly a tick
 
 
 def _stages(history: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -46,7 +51,7 @@ def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
     Returns
     -------
     plotly.graph_objects.Figure
-        One panel a stage, side by side; logarithmic where every loss is positive.
+        One panel a stage, side by side; logarithmic where every loss is positive and they span a factor of three.
     """
     stages = _stages(history)
     if not stages:
@@ -58,7 +63,7 @@ def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
         drawn = [(*_series(rows, "loss"), "training", theme.OTHER, "solid", 1.8)]
         drawn.append((*_series(rows, "val_loss"), "validation", theme.LEAD, "dash", 2.4))
         values = np.concatenate([entry[1] for entry in drawn])
-        logarithmic = values.size > 0 and bool((values > 0).all())
+        logarithmic = _spread(values) > _LOG_FROM
         span = np.ptp(np.log10(values)) if logarithmic else (np.ptp(values) if values.size else 0.0)
         for epochs, losses, name, colour, dash, width in drawn:
             if not losses.size:
@@ -111,36 +116,38 @@ def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
     return theme.style(figure, height=height)
 
 
+def _spread(values: np.ndarray) -> float:
+    """Largest over smallest value; 0 where one of them is not positive."""
+    return float(values.max() / values.min()) if values.size and values.min() > 0 else 0.0
+
+
 def component_curves(history: pd.DataFrame, *, columns: int = 3) -> go.Figure:
     """Every other number of the training (loss components, learning rate, curvature), one small panel each.
 
     Parameters
     ----------
     history : pandas.DataFrame
-        As for :func:`loss_curves`; every further numeric column is drawn.
+        As for :func:`loss_curves`; every further numeric column is drawn, one named ``val_…`` beside its own.
     columns : int
         Panels beside each other.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        One panel a number and stage, each on its own scale.
+        One panel a number and stage, each on its own scale. What a later stage only repeats (a curvature that does not
+        move any more) is left out.
     """
-    panels = []
-    for stage, rows in _stages(history):
-        for name in history.columns:
-            if name in _NOT_A_COMPONENT:
-                continue
-            epochs, values = _series(rows, name)
-            if values.size:
-                panels.append((stage, name, epochs, values))
+    panels = _components(history)
     if not panels:
         return theme.empty("No loss components were recorded.")
-    several = len({stage for stage, *_ in panels}) > 1
+    names = [name for _, name, *_ in panels]
     across = min(columns, len(panels))
     down = -(-len(panels) // across)
     titles = [
-        theme.plain(_WORDS.get(name, name.replace("_", " ")) + (f" ({stage})" if several else ""))
+        theme.plain(
+            _WORDS.get(name, name.replace("_", " "))
+            + (f", {stage}" if names.count(name) > 1 and stage else "")
+        )
         for stage, name, *_ in panels
     ]
     figure = make_subplots(
@@ -150,24 +157,46 @@ def component_curves(history: pd.DataFrame, *, columns: int = 3) -> go.Figure:
         horizontal_spacing=0.09,
         vertical_spacing=min(0.16, 0.5 / down),
     )
-    for place, (_, name, epochs, values) in enumerate(panels):
+    for place, (_, name, training, validation) in enumerate(panels):
         at = {"row": place // across + 1, "col": place % across + 1}
-        figure.add_trace(
-            go.Scatter(
-                x=epochs,
-                y=values,
-                mode="lines" if values.size > 1 else "markers",
-                name=name,
-                line={"color": theme.LEAD, "width": 1.8},
-                hovertemplate="epoch %{x}: %{y:.4g}<extra></extra>",
-            ),
-            **at,
-        )
-        positive = bool((values > 0).all()) and values.max() / values.min() > 10
-        ticks = theme.log_ticks(values.min(), values.max(), most=4) if positive else {"nticks": 4}
+        alone = not validation[1].size
+        for (epochs, values), kind, line in (
+            (training, "", {"color": theme.LEAD if alone else theme.OTHER, "width": 1.8}),
+            (validation, ", validation", {"color": theme.LEAD, "width": 1.8, "dash": "dash"}),
+        ):
+            if values.size:
+                figure.add_trace(
+                    go.Scatter(
+                        x=epochs,
+                        y=values,
+                        mode="lines" if values.size > 1 else "markers",
+                        name=f"{name}{kind}",
+                        line=line,
+                        hovertemplate=f"epoch %{{x}}{kind}: %{{y:.4g}}<extra></extra>",
+                    ),
+                    **at,
+                )
+        values = np.concatenate([training[1], validation[1]])
+        wide = _spread(values) > 10
+        ticks = theme.log_ticks(values.min(), values.max(), most=4) if wide else {"nticks": 4}
         figure.update_yaxes(**ticks, zeroline=False, **at)
         figure.update_xaxes(showgrid=False, nticks=4, **at)
     theme.style(figure, height=60 + 150 * down, legend=False)
     figure.update_annotations(font={"size": 13})
     figure.update_layout(margin_t=34)
     return figure
+
+
+def _components(history: pd.DataFrame) -> list[tuple[str, str, tuple, tuple]]:
+    """Stage, name, and (epochs, values) of the training and of the validation, for each panel."""
+    panels, known = [], set()
+    for stage, rows in _stages(history):
+        for name in history.columns:
+            if name in _NOT_A_COMPONENT or (name.startswith("val_") and name[4:] in history.columns):
+                continue
+            training, validation = _series(rows, name), _series(rows, f"val_{name}")
+            still = training[1].size > 0 and np.ptp(training[1]) == 0 and not validation[1].size
+            if training[1].size and not (still and name in known):
+                panels.append((stage, name, training, validation))
+                known.add(name)
+    return panels

@@ -323,6 +323,11 @@ class RunDirectory:
             update = {"inputs": describe_inputs(config.checked().files())}
             write_json(self.file("config.json"), config.model_copy(update=update))
 
+    def uses(self, device: str) -> None:
+        """Report what trains: devices and strategy, in words."""
+        self._emit("log", message=f"Training on {device}.")
+        self._set(device=device)
+
     def log(self, message: str) -> None:
         """Report a line for people."""
         self._emit("log", message=message)

@@ -36,6 +36,7 @@ class RunStatus(BaseModel):
     pid: int | None = None
     pid_started: float | None = None
     error: str | None = None
+    device: str = ""
 
     @property
     def done(self) -> bool:

@@ -1,46 +1,54 @@
-"""The estimate beside the Start button: near what was measured, growing with what is asked for."""
+"""The estimate under the settings: what it says, and what may stand in its way; the choice of devices."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from app.ui import estimate
-from hyperperturb.data.effects import Effects
-from hyperperturb.models.settings import PRESETS
+from app.ui import estimate, settings
+from hyperperturb.runs.cost import Estimate, Workload
 
-
-def effects(n_genes: int, n_perturbations: int, n_cells: int) -> Effects:
-    genes = tuple(f"G{i}" for i in range(n_genes))
-    shape = (n_perturbations, n_genes)
-    return Effects(
-        perturbations=genes[:n_perturbations],
-        targets=tuple((gene,) for gene in genes[:n_perturbations]),
-        genes=genes,
-        effect=np.zeros(shape, np.float32),
-        standard_error=np.ones(shape, np.float32),
-        n_cells=np.full(n_perturbations, n_cells // n_perturbations),
-        control="control",
-    )
+WORK = Workload(
+    genes=3000, cells=9000, perturbations=100, targets=80, response_genes=600, edges=2217, epochs=30
+)
 
 
 @pytest.mark.parametrize(
-    ("preset", "n_genes", "n_perturbations", "n_cells", "measured"),
-    [("quick", 600, 100, 10_500, 54), ("standard", 4000, 25, 18_000, 94)],
+    ("earlier", "source"),
+    [
+        (0, "trainings on another machine"),
+        (1, "1 earlier training here"),
+        (3, "3 earlier trainings here"),
+    ],
 )
-def test_estimates_are_within_a_factor_of_two_of_what_was_measured(
-    preset, n_genes, n_perturbations, n_cells, measured
-):
-    said = estimate.seconds(
-        PRESETS[preset], effects(300, n_perturbations, n_cells), n_genes=n_genes, cells=True
+def test_the_estimate_says_time_memory_device_and_its_source(earlier, source):
+    found = Estimate(seconds=41, memory=1_230_000_000, earlier=earlier)
+    assert estimate.sentence(found, WORK, device="CPU (x86_64, 2 cores)") == (
+        f"About 40 s and 1.23 GB of memory for 3\u202f000 genes on CPU (x86_64, 2 cores), going by {source}."
     )
-    assert measured / 2 < said < 2 * measured
 
 
-def test_the_universe_stops_at_its_limit_and_cells_cost_time():
-    many = effects(3000, 20, 9000)
-    assert estimate.universe(PRESETS["quick"], many, []) == 2000
-    assert estimate.universe(PRESETS["standard"], many, []) == 3000
-    with_cells = estimate.seconds(PRESETS["standard"], many, n_genes=3000, cells=True)
-    assert with_cells > estimate.seconds(PRESETS["standard"], many, n_genes=3000, cells=False)
-    assert "3\u202f000 genes" in estimate.estimate(PRESETS["standard"], many, [], cells=True)
+def test_what_may_stand_in_the_way_is_said():
+    found = Estimate(seconds=41, memory=2_000_000_000, earlier=0)
+    assert estimate.doubts(found, free=10**10, busy=0.5, before=0) == []
+    assert estimate.doubts(found, free=None, busy=0.5, before=0) == []
+    (short,) = estimate.doubts(found, free=10**9, busy=0.5, before=0)
+    assert "Only 1.00 GB of memory are free" in short
+    (busy,) = estimate.doubts(found, free=10**10, busy=2.5, before=0)
+    assert "busy" in busy
+    (after,) = estimate.doubts(found, free=10**10, busy=2.5, before=1)  # it is busy with that
+    assert after == "It begins when 1 other training has ended."
+
+
+def test_devices_are_offered_where_there_is_a_choice():
+    cpu, gpu = ["CPU (x86_64, 2 cores)"], ["NVIDIA H100"]
+    assert list(settings.strategies(cpu, gpus=False, workers=False)) == ["auto"]
+    assert settings.strategies(gpu, gpus=True, workers=False) == {"auto": "NVIDIA H100"}
+    assert settings.strategies(gpu * 2, gpus=True, workers=False) == {
+        "auto": "all 2 GPUs (NVIDIA H100)",
+        "default": "one GPU (NVIDIA H100)",
+    }
+    assert list(settings.strategies(["CPU 1", "CPU 2"], gpus=False, workers=True)) == [
+        "auto",
+        "mirrored",
+        "multiworker",
+    ]

@@ -193,11 +193,46 @@ def test_unfinished_and_odd_histories_are_drawn():
     assert list(bare.data[0].x) == [1, 2]
 
 
-def test_components_are_small_multiples():
-    figure = component_curves(_history())
-    assert [trace.name for trace in figure.data] == ["radial", "curvature"] * 2
-    assert [note.text for note in figure.layout.annotations][:2] == ["radial (genes)", "curvature (genes)"]
+def test_components_are_small_multiples_with_the_validation_beside_the_training():
+    history = _history().assign(val_radial=lambda h: 2 * h["loss"])
+    figure = component_curves(history)
+    names = [trace.name for trace in figure.data]
+    assert [name for name in names if "curvature" not in name] == ["radial", "radial, validation"] * 2
+    assert figure.data[0].xaxis == figure.data[1].xaxis
+    assert figure.data[0].line.dash != figure.data[1].line.dash
+    assert [note.text for note in figure.layout.annotations][:1] == ["radial, genes"]
     assert "No loss components" in _sentence(component_curves(_history()[["stage", "epoch", "loss"]]))
+
+
+def test_techniques_that_are_switched_on_have_panels_and_what_does_not_move_again_has_none():
+    stages = ["genes"] * 3 + ["cells"] * 3
+    history = pd.DataFrame(
+        {
+            "stage": stages,
+            "epoch": [1, 2, 3] * 2,
+            "loss": [3.0, 2.0, 1.0] * 2,
+            "learning_rate": [0.1, 0.05, 0.01, 0.003, 0.002, 0.001],
+            "curvature": [1.0, 1.5, 2.0, 2.0, 2.0, 2.0],
+            "field": [0.3, 0.2, 0.1, None, None, None],
+            "active": [None, None, None, 1.0, 0.8, 0.5],
+            "curriculum": [None, None, None, 0.2, 0.6, 1.0],
+        }
+    )
+    titles = [note.text for note in component_curves(history).layout.annotations]
+    assert titles == [
+        "learning rate, genes",
+        "curvature",
+        "annealing field Γ",
+        "learning rate, cells",
+        "share of weights in use",
+        "share of perturbations admitted",
+    ]
+
+
+def test_losses_that_hardly_move_have_a_linear_axis_which_has_ticks():
+    narrow = pd.DataFrame({"epoch": [1, 2, 3], "loss": [4.6, 4.1, 3.8]})
+    assert loss_curves(narrow).layout.yaxis.type == "linear"
+    assert loss_curves(narrow.assign(loss=[9.0, 4.0, 1.0])).layout.yaxis.type == "log"
 
 
 # --- screens -------------------------------------------------------------------------------------------------
