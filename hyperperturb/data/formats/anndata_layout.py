@@ -16,7 +16,8 @@ import h5py
 
 from hyperperturb.data.formats import Opened, Place
 from hyperperturb.data.formats.tenx import one_kind, other_kinds
-from hyperperturb.data.frames import Frame, open_frame
+from hyperperturb.data.frames import Frame
+from hyperperturb.data.h5_frames import open_frame
 from hyperperturb.data.h5ad import is_group, reading, text
 from hyperperturb.data.matrix import Matrix, open_matrix
 from hyperperturb.errors import HyperPerturbError

@@ -8,7 +8,8 @@ from pathlib import Path
 import h5py
 
 from hyperperturb.data.formats import Opened, Place
-from hyperperturb.data.frames import Frame, H5Frame
+from hyperperturb.data.frames import Frame
+from hyperperturb.data.h5_frames import H5Frame
 from hyperperturb.data.matrix import DenseMatrix, Matrix, TransposedArray
 from hyperperturb.errors import HyperPerturbError
 

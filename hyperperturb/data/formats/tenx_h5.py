@@ -14,7 +14,8 @@ import numpy as np
 
 from hyperperturb.data.formats import Opened, Place
 from hyperperturb.data.formats.tenx import EXPRESSION, feature_places, tables_beside
-from hyperperturb.data.frames import Frame, MemoryFrame, read_names
+from hyperperturb.data.frames import Frame, MemoryFrame
+from hyperperturb.data.h5_frames import read_names
 from hyperperturb.data.matrix import Matrix, SparseMatrix
 from hyperperturb.data.selected import SelectedMatrix
 from hyperperturb.errors import HyperPerturbError
