@@ -1,44 +1,81 @@
-"""Predict: what happens if these genes go."""
+"""Predict: what happens if these genes go, one perturbation, many, two against each other; and what makes a change."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app.ui import cache, prediction
+from app.ui import cache, comparing, many, prediction, wanted
+from app.ui.answers import MOST_TARGETS, choose_genes
 from app.ui.frame import empty_state, guard, question
-from app.ui.state import chosen_genes, current, select
-from app.ui.text import HAPPENS, HAPPENS_PLURAL, italic, listing
+from app.ui.state import chosen_genes, chosen_versus, chosen_view, chosen_wanted, current, select
+from app.ui.text import HAPPENS, HAPPENS_PLURAL, count, italic, listing
 from hyperperturb.errors import HyperPerturbError
 
+VIEWS = {"one": "One perturbation", "many": "Many", "compare": "Compare two", "wanted": "Wanted change"}
 
-def title(genes: list[str], mode: str) -> str:
-    """The question as a sentence with the genes in it."""
+
+def title(view: str, genes: list[str], mode: str, *, n: int = 0, versus: list[str] | None = None) -> str:
+    """The question as a sentence with the genes in it; `n` is the length of a list of perturbations."""
+    if view == "wanted":
+        up, down, _ = chosen_wanted()
+        sides = [(word, side) for word, side in (("raise", up), ("lower", down)) if side]
+        wanted_change = " and ".join(f"{word} {listing(italic(side), limit=3)}" for word, side in sides)
+        return f"What would {wanted_change or 'make the change you want'}?"
+    if view == "compare":
+        both = [listing(italic(side)) for side in (genes, versus or []) if side]
+        return (
+            f"How do {' and '.join(both)} differ?" if len(both) == 2 else "How do two perturbations differ?"
+        )
+    if view == "many" and n != 1:
+        if not n:
+            return f"What happens if genes {HAPPENS_PLURAL[mode]}, one by one?"
+        return f"What happens if each of these {count(n)} {HAPPENS[mode]}?"
     if not genes:
         return f"What happens if a gene {HAPPENS[mode]}?"
     verb = HAPPENS[mode] if len(genes) == 1 else HAPPENS_PLURAL[mode]
     return f"What happens if {listing(italic(genes))} {verb}?"
 
 
-def spelled(names: list[str], known: list[str]) -> list[str]:
-    """The names as the universe spells them, where it knows them in another case; unknown ones as typed."""
-    by_fold = {name.casefold(): name for name in known}
-    out = [name if name in known else by_fold.get(name.strip().casefold(), name.strip()) for name in names]
-    return list(dict.fromkeys(name.replace(",", " ").strip() for name in out if name.strip(" ,")))
+def choose_view(view: str) -> None:
+    """The kinds of question."""
+    st.session_state["view"] = view
+    st.segmented_control(
+        "View",
+        list(VIEWS),
+        key="view",
+        required=True,
+        format_func=VIEWS.get,
+        label_visibility="collapsed",
+        on_change=lambda: select(view=st.session_state["view"]),
+    )
 
 
-def ask(genes: list[str], known: list[str]) -> None:
-    """The genes of the question, by name; names that the model does not know may be typed."""
-    st.session_state["ask"] = genes
-    st.multiselect(
+def one(inference, genes: list[str], known: list[str]) -> None:
+    """One perturbation: the genes, then the answer."""
+    if len(genes) > MOST_TARGETS:
+        st.warning(
+            f"The list has {count(len(genes))} genes; one combination may have {MOST_TARGETS}. They can be asked about "
+            "one by one."
+        )
+        st.button("Predict each of them", key="each", on_click=select, kwargs={"view": "many"})
+        return
+    choose_genes(
         "Genes",
-        [*known, *(name for name in genes if name not in known)],
-        key="ask",
-        max_selections=8,
-        accept_new_options=True,
+        "genes",
+        genes,
+        known,
+        max_selections=MOST_TARGETS,
         placeholder="Type gene symbols",
         help="Several genes are asked about as one combined perturbation.",
-        on_change=lambda: select(genes=spelled(st.session_state["ask"], known)),
     )
+    if genes:
+        prediction.show(inference, genes)
+        return
+    hubs = inference.genes[inference.genes["is_target"].astype(bool)].nlargest(6, "degree")["gene"]
+    st.markdown(":gray[Choose one gene, or several for a combination. For example:]")
+    with st.container(horizontal=True, gap="small", key="examples"):
+        for name in hubs:
+            st.button(str(name), key=f"example_{name}", on_click=select, kwargs={"genes": [str(name)]})
 
 
 with guard():
@@ -56,29 +93,25 @@ with guard():
         )
     else:
         select(run=now.run.name)
-        genes = chosen_genes()
+        view, genes = chosen_view(list(VIEWS)), chosen_genes()
         try:
             inference = cache.inference(now.run)
         except HyperPerturbError:
-            question(title(genes, now.run.config.mode))
+            question(title(view, genes, now.run.config.mode))
             raise
-        question(title(genes, inference.config.mode))
         known = sorted(str(name) for name in inference.genes["gene"])
-        ask(genes, known)
-        if not genes:
-            hubs = inference.genes[inference.genes["is_target"].astype(bool)].nlargest(6, "degree")["gene"]
-            st.markdown(":gray[Choose one gene, or several for a combination. For example:]")
-            with st.container(horizontal=True, gap="small", key="examples"):
-                for name in hubs:
-                    st.button(
-                        str(name), key=f"example_{name}", on_click=select, kwargs={"genes": [str(name)]}
-                    )
+        mode = inference.config.mode
+        if view == "many":
+            found = many.asked(inference)
+            question(title(view, genes, mode, n=len(found.targets)))
+            choose_view(view)
+            many.show(inference, found)
         else:
-            try:
-                answer = inference.predict_effects(genes)
-            except HyperPerturbError as error:
-                prediction.refusal(error, genes)
+            question(title(view, genes, mode, versus=chosen_versus()))
+            choose_view(view)
+            if view == "compare":
+                comparing.show(inference, known)
+            elif view == "wanted":
+                wanted.show(now, inference)
             else:
-                prediction.support_line(answer.support, exact=bool(answer.table["measured"].notna().any()))
-                prediction.not_ahead(inference)
-                prediction.show(inference, answer)
+                one(inference, genes, known)

@@ -182,3 +182,44 @@ def losses(history: pd.DataFrame) -> str:
 def loss_parts(history: pd.DataFrame) -> str:
     """The parts of the loss, a small panel each."""
     return f"Small panels with every part of the loss over {plural(len(history), 'epoch')}."
+
+
+def effect_map(values: pd.DataFrame) -> str:
+    """A heat map of effects; `values` has perturbations as its index and genes as its columns."""
+    strength = (values**2).sum(axis=1).sort_values(ascending=False, kind="stable")
+    rows = [
+        f"{name}: {extremes(values.columns, values.loc[name].to_numpy(dtype=float), 2)}"
+        for name in strength.index[:3]
+    ]
+    return (
+        f"Heat map of the predicted effects of {plural(len(values), 'perturbation')} on "
+        f"{plural(values.shape[1], 'gene')}. Strongest: {'. '.join(rows)}."
+    )
+
+
+def differences(table: pd.DataFrame, names: tuple[str, str]) -> str:
+    """Where two perturbations differ most; `table` has ``gene``, ``difference`` and ``clear``."""
+    clear = table[table["clear"]]
+    return (
+        f"Bars: effect of {names[1]} minus that of {names[0]}, with intervals. {plural(len(clear), 'gene')} of "
+        f"{count(len(table))} differ clearly; {extremes(table['gene'], table['difference'])}."
+    )
+
+
+def network(nodes: pd.DataFrame, links: pd.DataFrame) -> str:
+    """The network around a perturbation; `nodes` has ``gene``, ``role`` and ``effect``."""
+    targets = ", ".join(nodes.loc[nodes["role"] == "target", "gene"]) or "none of the targets"
+    others = nodes[nodes["role"] != "target"]
+    return (
+        f"Network of {targets} and {plural(len(others), 'gene')} around, {plural(len(links), 'link')}, coloured by "
+        f"predicted effect: {extremes(others['gene'], others['effect'])}."
+    )
+
+
+def interventions(ranking: pd.DataFrame, n: int = 5) -> str:
+    """The best interventions for a wanted change, with their probability."""
+    said = ", ".join(
+        f"{row.intervention} of {row.targets} ({100 * row.probability:.0f} %)"
+        for row in ranking.head(n).itertuples(index=False)
+    )
+    return f"Bars of how well interventions fit the wanted change, best first: {said}."

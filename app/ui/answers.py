@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from app.ui.frame import table as frame_table
 from app.ui.state import select
 from app.ui.text import GLOSSARY, count, plain
 from hyperperturb.errors import HyperPerturbError
@@ -70,16 +69,20 @@ def refusal(error: HyperPerturbError, genes: Sequence[str], *, name: str = "gene
 
 
 def spelled(names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Names as the run spells them, where it knows them in another case; several that were pasted at once are taken apart."""
+    """Names as the run spells them, where it knows them in another case; several pasted at once are taken apart."""
     there, by_fold = set(known), {name.casefold(): name for name in known}
     out: list[str] = []
     for name in names:
-        parts = [name] if name in there else name.replace(",", " ").replace(";", " ").replace("+", " ").split()
+        parts = (
+            [name] if name in there else name.replace(",", " ").replace(";", " ").replace("+", " ").split()
+        )
         out += [part if part in there else by_fold.get(part.casefold(), part) for part in parts]
     return list(dict.fromkeys(out))
 
 
-def choose_genes(label: str, name: str, genes: Sequence[str], known: Sequence[str], **options: object) -> None:
+def choose_genes(
+    label: str, name: str, genes: Sequence[str], known: Sequence[str], **options: object
+) -> None:
     """A field for genes that writes what is chosen into the address as `name`; unknown names may be typed too."""
     key = f"ask_{name}"
     st.session_state[key] = list(genes)
@@ -93,20 +96,49 @@ def choose_genes(label: str, name: str, genes: Sequence[str], known: Sequence[st
     )
 
 
-def gene_table(table: pd.DataFrame, name: str, *, key: str, clear: pd.Series, columns: dict) -> None:
-    """A long table of genes that can be searched by name and cut to the clear effects; the file has all of it."""
+def gene_table(table: pd.DataFrame, *, key: str, clear: pd.Series, columns: dict) -> None:
+    """A long table of genes that can be searched by name and cut to the clear effects.
+
+    `clear` says which rows those are; `columns` how the columns are shown.
+    """
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom", key=f"{key}_filter"):
         words = st.text_input(
-            "Find genes", key=f"{key}_find", placeholder="IRF1, STAT", help="Parts of names, separated by blanks or commas."
+            "Find genes",
+            key=f"{key}_find",
+            placeholder="IRF1, STAT",
+            help="Parts of names, separated by blanks or commas.",
+            width=280,
         )
         only = st.toggle(
-            f"Only the {count(int(clear.sum()))} beyond two standard errors", key=f"{key}_clear", disabled=not clear.any()
+            f"Only the {count(int(clear.sum()))} beyond two standard errors",
+            key=f"{key}_clear",
+            disabled=not clear.any(),
         )
-    kept = found(table["gene"], words) & (clear if only and clear.any() else True)
+    kept = found(table["gene"], words)
+    if only and clear.any():
+        kept &= clear
     shown = table[kept]
-    frame_table(shown, name, key=key, data=table, height=min(380, 38 + 35 * max(1, len(shown))), column_config=columns)
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key=f"{key}_rows",
+        height=min(380, 38 + 35 * max(1, len(shown))),
+        column_config=columns,
+    )
     if len(shown) < len(table):
-        st.caption(f"{count(len(shown))} of {count(len(table))} genes; the file has all of them.")
+        st.caption(f"{count(len(shown))} of {count(len(table))} genes; the files have all of them.")
+
+
+def csv_button(table: pd.DataFrame, label: str, name: str, *, key: str) -> None:
+    """Download a table as a CSV file of that name."""
+    st.download_button(
+        label,
+        data=lambda: table.to_csv(index=False).encode(),
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        key=key,
+        on_click="ignore",
+    )
 
 
 def found(genes: pd.Series, words: str) -> pd.Series:
@@ -123,31 +155,17 @@ def found(genes: pd.Series, words: str) -> pd.Series:
     return out
 
 
-def download_answers(inference: HyperPerturbInference, answer: Predictions, *, name: str) -> None:
-    """The predictions as files: a table, and an AnnData with everything."""
-    with st.container(horizontal=True, gap="small", key="files"):
-        st.download_button(
-            "Download the effects (CSV)",
-            data=lambda: answer.table().to_csv(index=False).encode(),
-            file_name=f"effects-{name}.csv",
-            mime="text/csv",
-            key="download_effects",
-            on_click="ignore",
-        )
-        h5ad_button(inference, answer, name=name)
-
-
 def h5ad_button(inference: HyperPerturbInference, answer: Predictions, *, name: str) -> None:
     """Download predictions as an AnnData file."""
     st.download_button(
         "Download as AnnData (h5ad)",
         data=lambda: _h5ad(inference, answer),
-        file_name=f"effects-{name}.h5ad",
+        file_name=f"{name}.h5ad",
         mime="application/octet-stream",
         key="download_h5ad",
         on_click="ignore",
-        help="Perturbations by response genes: effects, standard errors, what was measured, the perturbations’ points in "
-        "the Poincaré ball, and what the run says of itself.",
+        help="Perturbations by response genes: effects, standard errors, what was measured, the perturbations’ points "
+        "in the Poincaré ball, and what the run says of itself.",
     )
 
 

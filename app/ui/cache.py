@@ -167,3 +167,17 @@ def _coverage(_workspace: Workspace, _dataset: Dataset, path: str, key: tuple) -
     from hyperperturb.data.network import coverage as measure
 
     return measure(network(Path(path)), effects(_workspace, _dataset))
+
+
+def wanted(run: RunDirectory, up: tuple[str, ...], down: tuple[str, ...], *, untested: bool) -> pd.DataFrame:
+    """The interventions that move genes up and down, best first."""
+    return _wanted(run, up, down, untested, stamp(run.path / "arrays.npz", run.path / "effects.parquet"))
+
+
+@st.cache_data(max_entries=64, show_spinner="Ranking interventions")
+def _wanted(
+    _run: RunDirectory, up: tuple[str, ...], down: tuple[str, ...], untested: bool, key: tuple
+) -> pd.DataFrame:
+    asked = inference(_run)
+    further = [[gene] for gene in asked.untested] if untested else []
+    return asked.rank_perturbations(goal="target", up=up, down=down, unseen=further)

@@ -10,6 +10,7 @@ from app.ui import alt
 from app.ui.answers import (
     MOST_TARGETS,
     choose_genes,
+    csv_button,
     gene_table,
     h5ad_button,
     not_ahead,
@@ -36,9 +37,25 @@ def show(inference: HyperPerturbInference, known: list[str]) -> None:
     left, right = st.columns(2, gap="large")
     help_text = "One gene, or several as one combined perturbation."
     with left:
-        choose_genes("First", "genes", first, known, max_selections=MOST_TARGETS, placeholder="Type gene symbols", help=help_text)
+        choose_genes(
+            "First",
+            "genes",
+            first,
+            known,
+            max_selections=MOST_TARGETS,
+            placeholder="Type gene symbols",
+            help=help_text,
+        )
     with right:
-        choose_genes("Second", "versus", second, known, max_selections=MOST_TARGETS, placeholder="Type gene symbols", help=help_text)
+        choose_genes(
+            "Second",
+            "versus",
+            second,
+            known,
+            max_selections=MOST_TARGETS,
+            placeholder="Type gene symbols",
+            help=help_text,
+        )
     refused = False
     for side, name, genes in ((left, "genes", first), (right, "versus", second)):
         with side:
@@ -63,9 +80,9 @@ def _answer(inference: HyperPerturbInference, found: Comparison) -> None:
 
     names = (perturbation_name(found.first), perturbation_name(found.second))
     file, table = f"{names[0]}-against-{names[1]}", found.table
+    picture = choose_picture(PICTURES)
     left, right = st.columns([2.4, 1], gap="large")
     with left:
-        picture = choose_picture(PICTURES)
         if picture == "differences":
             figure, said = largest_differences(table, names), alt.differences(table, names)
         else:
@@ -81,8 +98,16 @@ def _answer(inference: HyperPerturbInference, found: Comparison) -> None:
         clear = table["clear"]
         facts(
             [
-                ("Correlation", signed(found.correlation), "Of the two predicted effects, over the genes that neither perturbs."),
-                ("Hyperbolic distance", number(found.distance), "Between the two perturbations in the model’s space."),
+                (
+                    "Correlation",
+                    signed(found.correlation),
+                    "Of the two predicted effects, over the genes that neither perturbs.",
+                ),
+                (
+                    "Hyperbolic distance",
+                    number(found.distance),
+                    "Between the two perturbations in the model’s space.",
+                ),
                 (
                     "Genes that differ",
                     count(int(clear.sum())),
@@ -96,16 +121,25 @@ def _answer(inference: HyperPerturbInference, found: Comparison) -> None:
     ranked = table.reindex(table["difference"].abs().sort_values(ascending=False, kind="stable").index)
     gene_table(
         ranked.drop(columns="clear"),
-        f"comparison-{file}",
         key="compare_table",
         clear=ranked["clear"],
         columns={
             "first": st.column_config.NumberColumn(f"{first} (ln)", format="%.3g", help=GLOSSARY["effect"]),
-            "first_standard_error": st.column_config.NumberColumn("±", format="%.3g", help=GLOSSARY["standard error"]),
+            "first_standard_error": st.column_config.NumberColumn(
+                "±", format="%.3g", help=GLOSSARY["standard error"]
+            ),
             "second": st.column_config.NumberColumn(f"{second} (ln)", format="%.3g", help=GLOSSARY["effect"]),
-            "second_standard_error": st.column_config.NumberColumn("± ", format="%.3g", help=GLOSSARY["standard error"]),
-            "difference": st.column_config.NumberColumn("difference", format="%.3g", help="Second minus first."),
+            "second_standard_error": st.column_config.NumberColumn(
+                "± ", format="%.3g", help=GLOSSARY["standard error"]
+            ),
+            "difference": st.column_config.NumberColumn(
+                "difference", format="%.3g", help="Second minus first."
+            ),
             "standard_error": st.column_config.NumberColumn("± difference", format="%.3g"),
         },
     )
-    h5ad_button(inference, predict_many(inference, [found.first, found.second]), name=file)
+    with st.container(horizontal=True, gap="small", key="files"):
+        csv_button(ranked, "Download the comparison", f"comparison-{file}", key="download_comparison")
+        h5ad_button(
+            inference, predict_many(inference, [found.first, found.second]), name=f"comparison-{file}"
+        )

@@ -119,12 +119,12 @@ def draw(figure: Any, name: str, *, key: str, alt: str, **options: Any) -> Any:
     return drawn
 
 
-def table(shown: Any, name: str, *, key: str, data: Any = None, **options: Any) -> None:
+def table(shown: Any, name: str, *, key: str, data: Any = None, **options: Any) -> Any:
     """A table, and under it a small button that saves it as a CSV file of that name.
 
-    `data` is what the file holds where that is more than what is shown.
+    `data` is what the file holds where that is more than what is shown. Returns what Streamlit's table does.
     """
-    st.dataframe(shown, hide_index=True, **options)
+    drawn = st.dataframe(shown, hide_index=True, key=f"table_{key}", **options)
     saved = shown if data is None else data
     with st.container(key=f"table_menu_{key}", horizontal_alignment="right"):
         st.download_button(
@@ -138,6 +138,7 @@ def table(shown: Any, name: str, *, key: str, data: Any = None, **options: Any) 
             icon=":material/download:",
             help="This table as CSV.",
         )
+    return drawn
 
 
 def _save_menu(figure: Any, name: str, key: str) -> None:

@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from app.ui import alt
+from app.ui.answers import refusal_reason, support_line
 from app.ui.frame import draw, go
-from app.ui.prediction import refusal_reason, support_line
 from app.ui.state import select
 from app.ui.text import GLOSSARY, count, number, plain, plural
 

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app.ui import alt
-from app.ui.answers import download_answers, not_ahead
+from app.ui.answers import csv_button, h5ad_button, not_ahead
 from app.ui.frame import draw, section, table
 from app.ui.state import chosen_genes, select
 from app.ui.text import GLOSSARY, count, listing, plain, plural
@@ -49,7 +49,10 @@ def show(inference: HyperPerturbInference, found: PerturbationList) -> None:
     if len(answer):
         _map(answer)
         _table(answer)
-        download_answers(inference, answer, name=f"{len(answer)}-perturbations")
+        name = f"effects-of-{len(answer)}"
+        with st.container(horizontal=True, gap="small", key="files"):
+            csv_button(answer.table(), "Download all effects (CSV)", name, key="download_effects")
+            h5ad_button(inference, answer, name=name)
 
 
 def _edit(inference: HyperPerturbInference) -> None:
@@ -70,7 +73,9 @@ def _edit(inference: HyperPerturbInference) -> None:
         help="A+B is a combination. Upper and lower case do not matter.",
     )
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        st.button("Predict all", key="many_go", type="primary")  # leaving the field has taken the text over already
+        st.button(
+            "Predict all", key="many_go", type="primary"
+        )  # leaving the field has taken the text over already
         tested = [perturbation_name(targets) for targets in inference.effects.targets]
         st.button(
             f"Take all that were measured ({count(min(len(tested), MOST))})",
@@ -137,7 +142,7 @@ def _map(answer: Predictions) -> None:
         alt=alt.effect_map(values),
     )
     st.caption(
-        f"The {count(len(genes))} response genes that these perturbations move most. Empty: the gene is the target itself."
+        f"The {count(len(genes))} response genes that these perturbations move most. Empty: the target itself."
     )
 
 
@@ -153,8 +158,13 @@ def _table(answer: Predictions) -> None:
         column_config={
             "support": st.column_config.TextColumn("support", help=GLOSSARY["support"]),
             "strength": st.column_config.NumberColumn("strength", format="%.3g", help=GLOSSARY["strength"]),
-            "genes_up": st.column_config.NumberColumn("genes up", help="Up by more than two standard errors."),
-            "genes_down": st.column_config.NumberColumn("genes down", help="Down by more than two standard errors."),
+            "genes_up": st.column_config.NumberColumn(
+                "genes up", help="Up by more than two standard errors."
+            ),
+            "genes_down": st.column_config.NumberColumn(
+                "genes down", help="Down by more than two standard errors."
+            ),
+            "measured": None,  # the support says it
             "most_up": "most up",
             "most_down": "most down",
         },
@@ -165,7 +175,9 @@ def _table(answer: Predictions) -> None:
             st.caption("Choose a row to open it, two to compare them.")
         elif len(chosen) == 1:
             name = plain(perturbation_name(chosen[0]))
-            st.button(f"Open {name}", key="many_open", on_click=select, kwargs={"genes": chosen[0], "view": "one"})
+            st.button(
+                f"Open {name}", key="many_open", on_click=select, kwargs={"genes": chosen[0], "view": "one"}
+            )
         elif len(chosen) == 2:
             names = [plain(perturbation_name(targets)) for targets in chosen]
             st.button(

@@ -1,4 +1,4 @@
-"""Showing a prediction: support before numbers, the pictures, the table, the file."""
+"""One perturbation, of a gene or of several: support before numbers, one picture at a time, the table, the files."""
 
 from __future__ import annotations
 
@@ -9,101 +9,146 @@ import pandas as pd
 import streamlit as st
 
 from app.ui import alt
+from app.ui.answers import csv_button, gene_table, h5ad_button, not_ahead, refusal, support_line
 from app.ui.frame import draw, facts, section
-from app.ui.state import select
+from app.ui.state import chosen_picture, select
 from app.ui.text import GLOSSARY, count, number, plain
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
-    from hyperperturb.models.inference import EffectPrediction, HyperPerturbInference, Support
+    from hyperperturb.models.inference import EffectPrediction, HyperPerturbInference
 
-LEVELS = {
-    "measured": ("Measured", "primary"),
-    "supported": ("Supported", "primary"),
-    "weak": ("Weak support", "gray"),
-    "none": ("No support", "gray"),
+PICTURES = {
+    "certainty": "Effect against certainty",
+    "largest": "Largest effects",
+    "network": "In the network",
+    "measured": "Predicted against measured",
+    "parts": "Gene by gene",
+    "sum": "Sum against combination",
 }
+_PARTS_SHOWN = 40
 
 
-def support_line(support: Support, *, exact: bool = True) -> None:
-    """How much ground the answer stands on, in a word and a sentence; `exact`: this very perturbation was measured."""
-    word, colour = LEVELS[support.level]
-    if support.level == "measured" and not exact:
-        word = "Parts measured"
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="support"):
-        st.badge(word, color=colour, help=GLOSSARY["support"])
-        st.markdown(plain(support.why))
-
-
-def not_ahead(inference: HyperPerturbInference) -> None:
-    """The quiet line beside every prediction of a model that is not ahead of the baselines."""
-    if not inference.ahead:
-        st.caption(f"This model is not ahead of the baselines on this dataset. {plain(inference.verdict)}")
-
-
-def refusal_reason(error: Exception) -> str:
-    """The sentence of a refusal, as Markdown; what could be asked instead stands in buttons beside it."""
-    return plain(getattr(error, "message", "") or "The model cannot answer for this gene.")
-
-
-def refusal(error: HyperPerturbError, genes: list[str]) -> None:
-    """Why there is no number, and the nearest supported genes as buttons."""
-    with st.container(key="refused", border=True):
-        st.markdown(refusal_reason(error))
-        nearest = [str(name) for name in getattr(error, "nearest", ())]
-        if nearest:
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.markdown("Ask instead about", width="content")
-                for name in nearest[:6]:
-                    st.button(plain(name), key=f"instead_{name}", on_click=select, kwargs={"genes": [name]})
-        if len(genes) > 1:
-            st.caption("Or take the gene out of the question.")
-
-
-def show(inference: HyperPerturbInference, prediction: EffectPrediction) -> None:
-    """The prediction in figures, pictures and a table."""
-    from hyperperturb.plots.effects import (
-        additive_vs_predicted,
-        predicted_vs_measured,
-        ranked_bars,
-        volcano,
+def choose_picture(pictures: dict[str, str]) -> str:
+    """Which of the pictures is shown; the choice is part of the address."""
+    st.session_state["picture"] = chosen_picture(list(pictures))
+    return st.segmented_control(
+        "Picture",
+        list(pictures),
+        key="picture",
+        required=True,
+        format_func=pictures.get,
+        label_visibility="collapsed",
+        on_change=lambda: select(picture=st.session_state["picture"]),
     )
 
-    table, name = prediction.table, "_".join(prediction.targets)
-    has_measured = bool(table["measured"].notna().any())
-    _figures(prediction, has_measured)
-    left, right = st.columns(2, gap="large")
+
+def show(inference: HyperPerturbInference, genes: list[str]) -> None:
+    """What the model says about perturbing these genes at once, or why it says nothing."""
+    try:
+        prediction = inference.predict_effects(genes)
+    except HyperPerturbError as error:
+        refusal(error, genes)
+        return
+    measured = bool(prediction.table["measured"].notna().any())
+    support_line(prediction.support, exact=measured)
+    not_ahead(inference)
+    there = {
+        "measured": measured,
+        "parts": len(prediction.targets) > 1,
+        "sum": prediction.interaction is not None and prediction.interaction.found,
+    }
+    picture = choose_picture({key: word for key, word in PICTURES.items() if there.get(key, True)})
+    left, right = st.columns([2.4, 1], gap="large")
     with left:
-        section("Effect against certainty", help=GLOSSARY["effect"] + " " + GLOSSARY["standard error"])
-        draw(volcano(table), f"volcano-{name}", key="volcano", alt=alt.volcano(table))
+        _picture(inference, prediction, picture)
     with right:
-        section("Largest effects")
-        draw(ranked_bars(table, n=20), f"largest-{name}", key="bars", alt=alt.ranked(table, 20))
-    interaction = prediction.interaction
-    if interaction is not None:
-        section("Sum of the genes against the combination", help=GLOSSARY["interaction"])
-        st.markdown(plain(interaction.sentence))
-        if interaction.found:
-            parts = interaction.table
-            said = alt.agreement(
-                parts["additive"],
-                parts["additive"] + parts["interaction"],
-                across="sum of the single effects",
-                upwards="prediction",
-            )
-            draw(additive_vs_predicted(parts), f"interaction-{name}", key="additive", alt=said)
-    if has_measured:
-        left, right = st.columns(2, gap="large")
-        with left:
-            section("Predicted against measured")
-            said = alt.agreement(
-                table["effect"], table["measured"], across="predicted effect", upwards="measured effect"
-            )
-            draw(predicted_vs_measured(table), f"measured-{name}", key="against", alt=said)
-        with right:
-            _table(prediction)
+        _figures(prediction, measured)
+        if prediction.interaction is not None:
+            st.markdown(plain(prediction.interaction.sentence), help=GLOSSARY["interaction"])
+    _table(inference, prediction)
+
+
+def _picture(inference: HyperPerturbInference, prediction: EffectPrediction, picture: str) -> None:
+    from hyperperturb.plots import effects
+
+    table, name = prediction.table, "_".join(prediction.targets)
+    if picture == "network":
+        _network(inference, prediction)
+        return
+    if picture == "parts":
+        _parts(inference, prediction)
+        return
+    if picture == "largest":
+        figure, said = effects.ranked_bars(table, n=24), alt.ranked(table, 24)
+    elif picture == "measured":
+        figure = effects.predicted_vs_measured(table, height=520)
+        said = alt.agreement(
+            table["effect"], table["measured"], across="predicted effect", upwards="measured effect"
+        )
+    elif picture == "sum":
+        parts = prediction.interaction.table
+        figure = effects.additive_vs_predicted(parts, height=520)
+        said = alt.agreement(
+            parts["additive"],
+            parts["additive"] + parts["interaction"],
+            across="sum of the single effects",
+            upwards="prediction",
+        )
     else:
-        _table(prediction)
+        figure, said = effects.volcano(table, height=480), alt.volcano(table)
+    draw(figure, f"{picture}-{name}", key=f"picture_{picture}", alt=said)
+
+
+def _network(inference: HyperPerturbInference, prediction: EffectPrediction) -> None:
+    from hyperperturb.models.response_network import response_network
+    from hyperperturb.plots.network import response_graph
+
+    found, name = response_network(inference, prediction), "_".join(prediction.targets)
+    key = f"network_{name}"
+
+    def clicked() -> None:
+        points = st.session_state[key].selection.points
+        if points and points[0].get("customdata"):
+            gene = points[0]["customdata"]
+            select(genes=[str(gene[0] if isinstance(gene, list) else gene)])
+
+    draw(
+        response_graph(found.nodes, found.links),
+        f"network-{name}",
+        key=key,
+        alt=alt.network(found.nodes, found.links),
+        on_select=clicked,
+        selection_mode="points",
+    )
+    st.caption(
+        "The targets and the genes around them that respond most, with the strongest links among them. Click a gene to "
+        "ask what happens if it is perturbed instead."
+    )
+
+
+def _parts(inference: HyperPerturbInference, prediction: EffectPrediction) -> None:
+    """Every gene of a combination by itself, their sum, and what is predicted together."""
+    from hyperperturb.models.predictions import predict_many
+    from hyperperturb.plots.predictions import effect_map
+
+    alone = predict_many(inference, [(gene,) for gene in prediction.targets])
+    together = predict_many(inference, [prediction.targets])
+    columns = together.strongest_genes(_PARTS_SHOWN)
+    columns = columns[np.argsort(-together.effect[0, columns], kind="stable")]
+    own = np.isnan(together.response[0])
+    rows = [*alone.effect, alone.effect.sum(axis=0), together.effect[0]]
+    values = pd.DataFrame(
+        np.where(own, np.nan, rows)[:, columns],
+        index=[*alone.names, "sum of the genes", "together"],
+        columns=np.array(together.genes)[columns],
+    )
+    name = "_".join(prediction.targets)
+    draw(effect_map(values), f"parts-{name}", key="picture_parts", alt=alt.effect_map(values))
+    st.caption(
+        "Each gene by itself, the plain sum, and the prediction for all at once; the genes that respond most together, "
+        "without the targets."
+    )
 
 
 def correlation(table: pd.DataFrame, targets: tuple[str, ...]) -> float:
@@ -151,16 +196,18 @@ def _figures(prediction: EffectPrediction, has_measured: bool) -> None:
     facts(values)
 
 
-def _table(prediction: EffectPrediction) -> None:
+def _table(inference: HyperPerturbInference, prediction: EffectPrediction) -> None:
+    from hyperperturb.models.predictions import predict_many
+
     section("All response genes")
-    table = prediction.table
-    shown = table.reindex(table["effect"].abs().sort_values(ascending=False, kind="stable").index)
-    shown = shown.dropna(axis=1, how="all")
-    st.dataframe(
-        shown,
-        hide_index=True,
-        height=380,
-        column_config={
+    table, name = prediction.table, "_".join(prediction.targets)
+    ranked = table.reindex(table["effect"].abs().sort_values(ascending=False, kind="stable").index)
+    ranked = ranked.dropna(axis=1, how="all")
+    gene_table(
+        ranked,
+        key="effects",
+        clear=ranked["effect"].abs() > 2 * ranked["standard_error"],
+        columns={
             "gene": "gene",
             "effect": st.column_config.NumberColumn("effect (ln)", format="%.3g", help=GLOSSARY["effect"]),
             "standard_error": st.column_config.NumberColumn(
@@ -170,11 +217,6 @@ def _table(prediction: EffectPrediction) -> None:
             "measured_standard_error": st.column_config.NumberColumn("± measured", format="%.3g"),
         },
     )
-    st.download_button(
-        "Download the prediction",
-        data=lambda: table.to_csv(index=False).encode(),
-        file_name=f"effects-{'_'.join(prediction.targets)}.csv",
-        mime="text/csv",
-        key="download_prediction",
-        on_click="ignore",
-    )
+    with st.container(horizontal=True, gap="small", key="files"):
+        csv_button(table, "Download the prediction", f"effects-{name}", key="download_prediction")
+        h5ad_button(inference, predict_many(inference, [prediction.targets]), name=f"effects-{name}")

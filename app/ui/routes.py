@@ -28,7 +28,10 @@ ROUTES: dict[str, Route] = {
     "train": Route("train.py", "Train", "train", "", ("dataset", "run")),
     "disk": Route("disk.py", "Poincaré disk", "disk", "Explore", ("run", "gene")),
     "cells": Route("cells.py", "Cells", "cells", "Explore", ("run", "goal", "group")),
-    "predict": Route("predict.py", "Predict", "predict", "Ask", ("run", "genes")),
+    "predict": Route(
+        *("predict.py", "Predict", "predict", "Ask"),
+        ("run", "genes", "view", "picture", "versus", "up", "down", "untested"),
+    ),
     "evaluate": Route("evaluate.py", "Evaluate", "evaluate", "Ask", ("run", "perturbation")),
 }
 

@@ -19,7 +19,10 @@ from hyperperturb.runs.datasets import Dataset
 from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.workspace import Workspace
 
-NAMES = ("dataset", "run", "gene", "genes", "goal", "group", "perturbation")
+NAMES = (
+    *("dataset", "run", "gene", "genes", "goal", "group", "perturbation"),
+    *("view", "picture", "versus", "up", "down", "untested"),  # of Predict
+)
 _PREFIX = "chosen_"
 
 
@@ -35,6 +38,8 @@ def sync(page_key: str) -> None:
         st.session_state[_PREFIX + "run"] = ""  # the run of another dataset
     if asked.get("run", _get("run")) != _get("run") and "dataset" not in asked:
         st.session_state[_PREFIX + "dataset"] = ""  # the run names its own
+    if asked.get("genes", _get("genes")) != _get("genes") and "view" not in asked:
+        st.session_state[_PREFIX + "view"] = ""  # a link to a gene, whatever was looked at before
     for name in NAMES:
         if name in st.query_params:
             st.session_state[_PREFIX + name] = st.query_params[name]
@@ -53,10 +58,18 @@ def select(
     goal: str | None = None,
     group: str | None = None,
     perturbation: str | None = None,
+    view: str | None = None,
+    picture: str | None = None,
+    versus: Sequence[str] | None = None,
+    up: Sequence[str] | None = None,
+    down: Sequence[str] | None = None,
+    untested: bool | None = None,
 ) -> None:
     """Choose a dataset, a run, a gene of the disk, the genes of the question, or a perturbation to judge.
 
-    `goal` and `group` are the question about cells and the label of the cells. An empty one takes the choice back.
+    `goal` and `group` are the question about cells and the label of the cells. On Predict, `view` is the kind of
+    question, `picture` what is drawn of the answer, `versus` what `genes` are compared with, `up` and `down` a wanted
+    change, `untested` whether genes that were never perturbed may make it. An empty one takes the choice back.
 
     A new dataset takes the run back unless one is given with it. `gene` also becomes the question of Predict.
     """
@@ -64,9 +77,13 @@ def select(
         run = ""
     if gene is not None and genes is None and gene:
         _write("genes", gene)
+        _write("view", "")
     values = {"dataset": dataset, "run": run, "gene": gene, "perturbation": perturbation}
     values |= {"goal": goal, "group": group}
-    values["genes"] = None if genes is None else ",".join(genes)
+    values |= {"view": view, "picture": picture}
+    values["untested"] = None if untested is None else ("yes" if untested else "")
+    for name, several in (("genes", genes), ("versus", versus), ("up", up), ("down", down)):
+        values[name] = None if several is None else ",".join(several)
     for name, value in values.items():
         if value is not None:
             _write(name, value)
@@ -87,7 +104,31 @@ def chosen_gene() -> str:
 
 def chosen_genes() -> list[str]:
     """The genes of the question on the Predict page."""
-    return [gene for gene in (part.strip() for part in _get("genes").split(",")) if gene]
+    return _listed("genes")
+
+
+def _listed(name: str) -> list[str]:
+    return [gene for gene in (part.strip() for part in _get(name).split(",")) if gene]
+
+
+def chosen_view(views: Sequence[str]) -> str:
+    """The kind of question on the Predict page; the first where none of them is chosen."""
+    return _get("view") if _get("view") in views else views[0]
+
+
+def chosen_picture(pictures: Sequence[str]) -> str:
+    """What is drawn of the answer; the first where none of them is chosen."""
+    return _get("picture") if _get("picture") in pictures else pictures[0]
+
+
+def chosen_versus() -> list[str]:
+    """The genes of the perturbation that the question's is compared with."""
+    return _listed("versus")
+
+
+def chosen_wanted() -> tuple[list[str], list[str], bool]:
+    """Genes that should rise, that should fall, and whether genes that were never perturbed may do it."""
+    return _listed("up"), _listed("down"), _get("untested") == "yes"
 
 
 def chosen_goal() -> str:

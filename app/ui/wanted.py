@@ -17,6 +17,8 @@ from app.ui.text import HAPPENS, listing, plain, plural
 if TYPE_CHECKING:
     from hyperperturb.models.inference import HyperPerturbInference
 
+_EXAMPLES, _EXAMPLE_GENES = 4, 10
+
 
 def show(now: Current, inference: HyperPerturbInference) -> None:
     """Ask for the lists, and rank the interventions."""
@@ -51,10 +53,29 @@ def show(now: Current, inference: HyperPerturbInference) -> None:
     if both:
         st.warning(f"In both lists, and left out: {listing(map(plain, both), limit=12)}.")
     if not (up or down):
-        st.markdown(":gray[Name genes that should rise, that should fall, or both.]")
+        st.markdown(
+            ":gray[Name genes that should rise, that should fall, or both. Or undo what a perturbation does:]"
+        )
+        _examples(inference)
         return
     not_ahead(inference)
     _answer(cache.wanted(now.run, tuple(up), tuple(down), untested=untested), inference)
+
+
+def _examples(inference: HyperPerturbInference) -> None:
+    """Reversals of the strongest measured effects."""
+    effects = inference.effects.restrict_genes(inference.compared_genes)
+    size = np.nansum(np.square(effects.effect, dtype=float), axis=1)
+    with st.container(horizontal=True, gap="small", key="examples"):
+        for row in np.argsort(-size, kind="stable")[:_EXAMPLES]:
+            order = np.argsort(effects.effect[row], kind="stable")
+            order = order[~np.isin(np.array(effects.genes)[order], effects.targets[row])]
+            lowered = [effects.genes[i] for i in order[:_EXAMPLE_GENES] if effects.effect[row, i] < 0]
+            raised = [effects.genes[i] for i in order[::-1][:_EXAMPLE_GENES] if effects.effect[row, i] > 0]
+            name = effects.perturbations[row]
+            st.button(
+                plain(name), key=f"undo_{name}", on_click=select, kwargs={"up": lowered, "down": raised}
+            )
 
 
 def _answer(ranking: pd.DataFrame, inference: HyperPerturbInference) -> None:
@@ -65,8 +86,8 @@ def _answer(ranking: pd.DataFrame, inference: HyperPerturbInference) -> None:
     said = f"Ranked among {plural(len(ranking), 'perturbation')} and as many opposites."
     if wrong.any():
         said += (
-            f" In this screen a target {HAPPENS[inference.config.mode]}; where the opposite fits better, that is named and "
-            "its bar points left."
+            f" In this screen a target {HAPPENS[inference.config.mode]}; where the opposite fits better, that is named "
+            "and its bar points left."
         )
     st.caption(said)
     section("Every intervention")

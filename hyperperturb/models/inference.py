@@ -372,6 +372,11 @@ class HyperPerturbInference(CellQuestions):
     def _supported_names(self) -> list[str]:
         return self.genes.loc[self.genes["support"] >= SUPPORT_WEAK, "gene"].tolist()
 
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """Supported genes that no training perturbation targets."""
+        return tuple(gene for gene in self._supported_names if gene not in self._tested)
+
     def _supported_near(self, gene: str, k: int = 3) -> tuple[str, ...]:
         supported = self.genes["support"].to_numpy() >= SUPPORT_WEAK
         return tuple(self._nearest(gene, k, supported)["gene"])

@@ -70,7 +70,7 @@ def volcano(table: pd.DataFrame, title: str | None = None, *, height: int = 420)
     -------
     plotly.graph_objects.Figure
         Effect across, |effect| / standard error upwards; predicted solid, measured outlined (hidden until its
-        legend entry is clicked where there are more than 300 genes); the most certain large effects named.
+        legend entry is clicked where there are more than 100 genes); the most certain large effects named.
     """
     rows = _clean(table)
     if rows.empty:
@@ -115,7 +115,7 @@ def volcano(table: pd.DataFrame, title: str | None = None, *, height: int = 420)
                 y=certainty,
                 mode="markers",
                 name="measured",
-                visible=True if len(measured) <= 300 else "legendonly",
+                visible=True if len(measured) <= 100 else "legendonly",
                 marker={
                     "color": "rgba(0,0,0,0)",
                     "size": 7,
@@ -383,7 +383,7 @@ def _interval(error: pd.Series, rows: np.ndarray) -> dict:
     return {
         "type": "data",
         "array": (2 * error.fillna(0)).to_numpy()[rows],
-        "color": "rgba(128, 134, 142, 0.7)",
+        "color": "rgba(128, 134, 142, 0.4)",
         "thickness": 1,
         "width": 0,
     }

@@ -139,7 +139,7 @@ def response_graph(nodes: pd.DataFrame, links: pd.DataFrame, *, height: int = 56
                 marker=marker,
                 text=[theme.plain(theme.shorten(gene, 14)) for gene in some["gene"]],
                 textposition="top center",
-                textfont={"size": 13 if name == "perturbed" else 11},
+                textfont={"size": 14 if name == "perturbed" else 12},
                 customdata=some["gene"],
                 hovertext=[_said(row) for row in some.itertuples(index=False)],
                 hovertemplate="%{hovertext}<extra></extra>",
