@@ -329,8 +329,8 @@ def _all(run: RunDirectory, rows: pd.DataFrame) -> None:
         "strength": GLOSSARY["energy distance"],
         "genes": "Target genes.",
         "genes seen": "Target genes that some training perturbation had, on average over folds and seeds.",
-        "expected error": "Of prediction and measurement together, known before looking at the effect (root mean square, "
-        "natural-log units).",
+        "expected error": "Of prediction and measurement together, known before looking at the effect (root mean "
+        "square, natural-log units).",
         "actual error": "Root mean squared error (natural-log units).",
         "covered": "Share of the measured effects inside the 90 % interval.",
     }
