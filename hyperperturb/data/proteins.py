@@ -8,6 +8,7 @@ makes levels relative, so that with few antibodies one that falls lifts the othe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -214,12 +215,13 @@ def compute_protein_effects(
         rows, file, found = join_proteins(screen, file, rename)
         codes = np.full(len(file.cells), -1, dtype=np.int64)
         codes[rows[rows >= 0]] = assigned.codes[rows >= 0]
-        sums = np.zeros((len(assigned.n_cells), len(file.names), 2))
+        sums = np.zeros((len(assigned.n_cells), len(file.names), 3))
         n = np.zeros(len(assigned.n_cells), dtype=np.int64)
         empty = 0
-        for start, levels, measured in _levels(file):
+        for start, levels, counted in _levels(file):
             report(start / max(len(codes), 1), "Adding up proteins")
             part = codes[start : start + len(levels)]
+            measured = counted.any(axis=1)
             empty += int((~measured & (part >= 0)).sum())
             use = measured & (part >= 0)
             order = sp.csr_matrix(
@@ -227,6 +229,7 @@ def compute_protein_effects(
             )
             sums[:, :, 0] += order @ levels
             sums[:, :, 1] += order @ levels**2
+            sums[:, :, 2] += order @ counted
             n += np.bincount(part[use], minlength=len(n))
         name = screen.name
     if n[0] < 2:
@@ -246,17 +249,19 @@ def compute_protein_effects(
         n_cells=n[[0, *(kept + 1)]],
     )
     effects = effects_of_sums(sums[[0, *(kept + 1)]], some, file.names, control=control, mode=mode)
+    if found.values == "levels":  # what is no count cannot say whether anything was seen
+        effects = replace(effects, detected=None, control_detected=None)
     report(1.0, "Effects on proteins computed")
     return effects, found.model_copy(update={"n_empty": empty})
 
 
 def _levels(file: ProteinFile) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """The levels of a file in blocks: the first cell, its levels, and which cells have any."""
+    """The levels of a file in blocks: the first cell, its levels, and where anything was counted."""
     for start, values in file.blocks(_CELLS):
-        if not file.is_counts:
-            yield start, values, np.ones(len(values), dtype=bool)
-            continue
-        yield start, clr(values), values.sum(axis=1) > 0
+        if file.is_counts:
+            yield start, clr(values), values > 0
+        else:
+            yield start, values, np.ones(values.shape, dtype=bool)
 
 
 def protein_levels(file: ProteinFile, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

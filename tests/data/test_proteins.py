@@ -49,6 +49,8 @@ def check(effects, adata, counts) -> None:
     for i, label in enumerate(effects.perturbations):
         np.testing.assert_allclose(effects.effect[i], mean.loc[label], atol=1e-6)
         np.testing.assert_allclose(effects.standard_error[i], error.loc[label], rtol=1e-5)
+        own = counts[(adata.obs["perturbation"] == label).to_numpy() & (counts.sum(axis=1) > 0).to_numpy()]
+        np.testing.assert_allclose(effects.detected[i], (own > 0).mean(), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +172,7 @@ def test_levels_that_somebody_normalised_are_used_as_they_are(adata, counts, tmp
     mean = levels.groupby(adata.obs["perturbation"].astype(str)).mean()
     np.testing.assert_allclose(effects.effect[0], mean.loc["G0"] - mean.loc["control"], atol=1e-6)
     assert report.values == "levels"
+    assert effects.detected is None
 
 
 def test_preprocessing_keeps_levels_and_counts_beside_the_cells(adata, counts, tmp_path):
