@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -193,3 +193,31 @@ def papalexi() -> tuple[Path, Path]:
         SHARED / "data" / "screens" / "papalexi2021_thp1_299genes.h5ad",
         SHARED / "data" / "networks" / "string_high_confidence.csv",
     )
+
+
+@pytest.fixture(scope="session")
+def finished_demo(finished_run) -> Callable:
+    """Puts the demo with confirmed controls and a finished run on it into a workspace, without a training."""
+
+    def make(home: Path):
+        from hyperperturb.data.network import read_network
+        from hyperperturb.runs.datasets import add_demo, confirm_controls, load_effects
+        from hyperperturb.runs.workspace import Workspace
+
+        workspace = Workspace(home)
+        add_demo(workspace)
+        dataset = confirm_controls(
+            workspace, "demo", column="perturbation", control="non-targeting", mode="knockdown"
+        )
+        return finished_run(
+            workspace.runs_dir,
+            load_effects(workspace, "demo"),
+            read_network(dataset.networks[0]),
+            dataset="demo",
+            title="Demo",
+            screen=dataset.source,
+            column="perturbation",
+            cells=True,
+        )
+
+    return make

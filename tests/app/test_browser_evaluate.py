@@ -11,32 +11,15 @@ from urllib.parse import parse_qs, urlparse
 import pandas as pd
 import pytest
 
-from hyperperturb.data.network import read_network
-from hyperperturb.runs.datasets import add_demo, confirm_controls, load_effects
 from hyperperturb.runs.directory import RunDirectory
-from hyperperturb.runs.workspace import Workspace
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def run(server, finished_run) -> RunDirectory:
+def run(server, finished_demo) -> RunDirectory:
     """A finished run on the demo, whose gene points were not trained."""
-    workspace = Workspace(server.home)
-    add_demo(workspace)
-    dataset = confirm_controls(
-        workspace, "demo", column="perturbation", control="non-targeting", mode="knockdown"
-    )
-    network = read_network(dataset.networks[0])
-    return finished_run(
-        workspace.runs_dir,
-        load_effects(workspace, "demo"),
-        network,
-        dataset="demo",
-        title="Demo",
-        screen=dataset.source,
-        column="perturbation",
-    )
+    return finished_demo(server.home)
 
 
 def saved(driver, button: str) -> tuple[str, str]:
