@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.ui import cache, comparing, many, prediction, wanted
-from app.ui.answers import MOST_TARGETS, choose_genes
+from app.ui.answers import MOST_TARGETS, choose_genes, spelled
 from app.ui.frame import empty_state, guard, question
 from app.ui.state import chosen_genes, chosen_versus, chosen_view, chosen_wanted, current, select
 from app.ui.text import HAPPENS, HAPPENS_PLURAL, count, italic, listing
@@ -52,6 +52,7 @@ def choose_view(view: str) -> None:
 
 def one(inference, genes: list[str], known: list[str]) -> None:
     """One perturbation: the genes, then the answer."""
+    genes = spelled(genes, known)  # from a list of many, A+B may be one of them
     if len(genes) > MOST_TARGETS:
         st.warning(
             f"The list has {count(len(genes))} genes; one combination may have {MOST_TARGETS}. They can be asked about "

@@ -54,7 +54,7 @@ def refusal_reason(error: Exception) -> str:
 
 def refusal(error: HyperPerturbError, genes: Sequence[str], *, name: str = "genes") -> None:
     """Why there is no number, and the nearest supported genes as buttons, which ask about them as `name`."""
-    with st.container(key=f"refused_{name}", border=True):
+    with st.container(key="refused" if name == "genes" else f"refused_{name}", border=True):
         st.markdown(refusal_reason(error))
         nearest = [str(gene) for gene in getattr(error, "nearest", ())]
         if nearest:

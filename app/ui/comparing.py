@@ -15,6 +15,7 @@ from app.ui.answers import (
     h5ad_button,
     not_ahead,
     refusal,
+    spelled,
     support_line,
 )
 from app.ui.frame import draw, facts, section
@@ -33,7 +34,7 @@ PICTURES = {"against": "Effects against each other", "differences": "Largest dif
 
 def show(inference: HyperPerturbInference, known: list[str]) -> None:
     """Ask for the two, and show how they relate."""
-    first, second = chosen_genes(), chosen_versus()
+    first, second = (spelled(genes, known)[:MOST_TARGETS] for genes in (chosen_genes(), chosen_versus()))
     left, right = st.columns(2, gap="large")
     help_text = "One gene, or several as one combined perturbation."
     with left:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app.ui import alt
+from app.ui import alt, cache
 from app.ui.answers import csv_button, gene_table, h5ad_button, not_ahead, refusal, support_line
 from app.ui.frame import draw, facts, section
 from app.ui.state import chosen_picture, select
@@ -63,7 +63,7 @@ def show(inference: HyperPerturbInference, genes: list[str]) -> None:
     with left:
         _picture(inference, prediction, picture)
     with right:
-        _figures(prediction, measured)
+        _figures(prediction)
         if prediction.interaction is not None:
             st.markdown(plain(prediction.interaction.sentence), help=GLOSSARY["interaction"])
     _table(inference, prediction)
@@ -79,13 +79,11 @@ def _picture(inference: HyperPerturbInference, prediction: EffectPrediction, pic
     if picture == "parts":
         _parts(inference, prediction)
         return
+    if picture == "measured":
+        _measured(inference, prediction)
+        return
     if picture == "largest":
         figure, said = effects.ranked_bars(table, n=24), alt.ranked(table, 24)
-    elif picture == "measured":
-        figure = effects.predicted_vs_measured(table, height=520)
-        said = alt.agreement(
-            table["effect"], table["measured"], across="predicted effect", upwards="measured effect"
-        )
     elif picture == "sum":
         parts = prediction.interaction.table
         figure = effects.additive_vs_predicted(parts, height=520)
@@ -127,6 +125,37 @@ def _network(inference: HyperPerturbInference, prediction: EffectPrediction) -> 
     )
 
 
+def _measured(inference: HyperPerturbInference, prediction: EffectPrediction) -> None:
+    """Predicted against measured: as if it had not been measured, where the run can say that; else as it was fitted."""
+    from hyperperturb.plots.effects import predicted_vs_measured
+    from hyperperturb.plots.held_out import left_out_scatter
+
+    name = "_".join(prediction.targets)
+    left_out = st.toggle(
+        "Predicted as if it had not been measured",
+        value=True,
+        key="as_if_unmeasured",
+        help="Otherwise the prediction has seen this very measurement, and agreement is no merit.",
+    )
+    pair, figure = prediction.table, None
+    if left_out:
+        try:
+            pair = cache.left_out(inference.run, inference.label(prediction.targets))
+        except HyperPerturbError as error:
+            st.info(plain(error))
+        else:
+            figure = left_out_scatter(pair, height=520)
+    if figure is None:
+        figure = predicted_vs_measured(pair, height=520)
+    said = alt.agreement(
+        pair["effect"], pair["measured"], across="predicted effect", upwards="measured effect"
+    )
+    draw(figure, f"measured-{name}", key=f"picture_measured_{left_out}", alt=said)
+    st.caption(
+        GLOSSARY["left out"] if pair is not prediction.table else "Fitted to this measurement among others."
+    )
+
+
 def _parts(inference: HyperPerturbInference, prediction: EffectPrediction) -> None:
     """Every gene of a combination by itself, their sum, and what is predicted together."""
     from hyperperturb.models.predictions import predict_many
@@ -151,15 +180,7 @@ def _parts(inference: HyperPerturbInference, prediction: EffectPrediction) -> No
     )
 
 
-def correlation(table: pd.DataFrame, targets: tuple[str, ...]) -> float:
-    """Correlation of predicted and measured effect over the genes that were not themselves perturbed."""
-    both = table[table["measured"].notna() & table["effect"].notna() & ~table["gene"].isin(targets)]
-    if len(both) < 3 or both["measured"].std() == 0 or both["effect"].std() == 0:
-        return float("nan")
-    return float(np.corrcoef(both["effect"], both["measured"])[0, 1])
-
-
-def _figures(prediction: EffectPrediction, has_measured: bool) -> None:
+def _figures(prediction: EffectPrediction) -> None:
     table = prediction.table
     certain = table["effect"].abs() > 2 * table["standard_error"]
     values = [
@@ -182,15 +203,6 @@ def _figures(prediction: EffectPrediction, has_measured: bool) -> None:
                 "Interaction",
                 f"{number(interaction.score)} ± {number(interaction.standard_error)}",
                 f"{interaction.sentence} {GLOSSARY['interaction']}",
-            )
-        )
-    if has_measured:
-        values.append(
-            (
-                "Correlation with measured",
-                number(correlation(table, tuple(prediction.targets))),
-                "Over the response genes, without the perturbed genes themselves. The model has seen this "
-                "measurement unless the perturbation was left out of its training.",
             )
         )
     facts(values)

@@ -18,7 +18,7 @@ _CSS = """
 .st-key-dataset_list button, .st-key-run_list button,
 .st-key-dataset_list button div, .st-key-run_list button div { justify-content: flex-start; text-align: left; }
 .st-key-dataset_list, .st-key-run_list { gap: 0.25rem; }
-.st-key-refused, .st-key-refused_card {
+.st-key-refused, .st-key-refused_versus, .st-key-refused_card {
   background: repeating-linear-gradient(135deg, transparent 0 7px, rgba(128, 134, 142, 0.1) 7px 9px);
 }
 [class*="st-key-figure_menu_"] { margin-top: -0.9rem; }

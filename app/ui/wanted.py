@@ -83,7 +83,7 @@ def _answer(ranking: pd.DataFrame, inference: HyperPerturbInference) -> None:
 
     wrong = ranking["sign"].head(5) == "wrong"
     draw(interventions(ranking), "interventions", key="wanted_bars", alt=alt.interventions(ranking))
-    said = f"Ranked among {plural(len(ranking), 'perturbation')} and as many opposites."
+    said = f"With probabilities. Ranked among {plural(len(ranking), 'perturbation')} and as many opposites."
     if wrong.any():
         said += (
             f" In this screen a target {HAPPENS[inference.config.mode]}; where the opposite fits better, that is named "

@@ -309,6 +309,11 @@ class HyperPerturbInference(CellQuestions):
             return np.full((2, len(self.response_genes)), np.nan)
         return self.effects.effect[row].astype(float), self.effects.standard_error[row].astype(float)
 
+    def label(self, targets: Sequence[str]) -> str | None:
+        """The screen's own label of exactly these targets; None where they were not measured together."""
+        row = self._measured_row.get(tuple(sorted(targets)))
+        return None if row is None else self.effects.perturbations[row]
+
     @cached_property
     def _measured_row(self) -> dict[tuple[str, ...], int]:
         return {tuple(sorted(targets)): i for i, targets in enumerate(self.effects.targets)}

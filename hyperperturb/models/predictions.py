@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
-from scipy.spatial.distance import pdist
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path
@@ -213,6 +211,9 @@ def cluster_order(values: np.ndarray) -> np.ndarray:
     >>> abs(order.index(0) - order.index(2))
     1
     """
+    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
+    from scipy.spatial.distance import pdist
+
     values = np.nan_to_num(np.asarray(values, dtype=np.float64))
     if len(values) < 3:
         return np.arange(len(values))

@@ -247,7 +247,7 @@ def interventions(ranking: pd.DataFrame, n: int = 12) -> go.Figure:
     reach = max(0.05, 1.25 * float(rows["score"].abs().max()))
     low = -reach if (rows["score"] < 0).any() else 0.0
     figure.update_xaxes(
-        title_text="cosine with the wanted change; beside it the probability",
+        title_text="cosine with the wanted change",
         range=[low, reach if (rows["score"] > 0).any() else 0.0],
         zeroline=True,
     )

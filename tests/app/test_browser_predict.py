@@ -93,11 +93,16 @@ def test_one_gene_in_every_picture_and_both_files(driver, inference):
     picture(driver, "picture_certainty")
     for word, key in (
         ("Largest effects", "picture_largest"),
-        ("Predicted against measured", "picture_measured"),
+        ("Predicted against measured", "picture_measured_True"),  # without having seen it
         ("In the network", "network_"),
     ):
         choose(driver, word)
         picture(driver, key)
+    choose(driver, "Predicted against measured")
+    driver.page.get_by_text("Predicted as if it had not been measured").click()
+    picture(driver, "picture_measured_False")
+    driver.see("Fitted to this measurement")
+    choose(driver, "In the network")
     assert address(driver)["picture"] == "network"
     driver.page.reload()
     picture(driver, "network_")

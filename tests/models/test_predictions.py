@@ -185,3 +185,12 @@ def test_a_wanted_change_finds_the_perturbation_that_makes_it(inference):
     assert wanted in ranking["perturbation"].head(3).tolist()
     turned = inference.rank_perturbations(goal="target", up=down, down=up)
     assert turned.set_index("perturbation").loc[wanted, "sign"] == "wrong"
+
+
+def test_labels_and_candidates(inference, double):
+    label = inference.label(double[::-1])
+    assert set(inference.effects.targets[inference.effects.index(label)]) == set(double)
+    assert inference.label(["NOBODY"]) is None
+    tested = {gene for targets in inference.effects.targets for gene in targets}
+    assert not tested & set(inference.untested)
+    assert all(inference.support([gene]).level == "supported" for gene in inference.untested)
