@@ -39,7 +39,7 @@ def _draw(cumulative, guide, totals, seed, values, indices, indptr):
         indptr[cell + 1] = at
 
 
-def make_screen(path: Path, n_cells: int, *, compression: str | None = "lzf", seed: int = 0) -> Path:
+def make_screen(path: Path, n_cells: int, *, seed: int = 0) -> None:
     """Write raw counts of `n_cells` cells, 23,712 genes and 249 labels (15 % controls) as CSR in an ``.h5ad``.
 
     Cells differ in size (log-normal, 0.4), genes in expression (log-normal, 2.0); perturbations do nothing: what they
@@ -71,7 +71,7 @@ def make_screen(path: Path, n_cells: int, *, compression: str | None = "lzf", se
                 "shape": np.array([n_cells, N_GENES]),
             }
         )
-        options = {"shape": (0,), "maxshape": (None,), "chunks": (CHUNK,), "compression": compression}
+        options = {"shape": (0,), "maxshape": (None,), "chunks": (CHUNK,), "compression": "lzf"}
         stored = {
             name: group.create_dataset(name, dtype=kind, **options)
             for name, kind in (("data", "f4"), ("indices", "i4"))
@@ -90,7 +90,19 @@ def make_screen(path: Path, n_cells: int, *, compression: str | None = "lzf", se
                 array[before:] = parts[name][: indptr[-1]]
             pointers.append(indptr[1:] + pointers[-1][-1])
         group.create_dataset("indptr", data=np.concatenate(pointers))
-    return path
+
+
+def convert(source: Path, out: Path, storage: str, compression: str) -> None:
+    """Write a screen once more, as anndata writes it: ``csr``, ``csc`` or ``dense``; ``lzf``, ``gzip`` or ``none``."""
+    import anndata
+
+    anndata.settings.zarr_write_format = 3
+    adata = anndata.read_h5ad(source)
+    adata.X = {"csr": adata.X.tocsr, "csc": adata.X.tocsc, "dense": adata.X.toarray}[storage]()
+    if out.suffix == ".zarr":
+        adata.write_zarr(out)
+    else:
+        adata.write_h5ad(out, compression=None if compression == "none" else compression)
 
 
 def decode(path: Path) -> int:
@@ -146,4 +158,10 @@ def streamed(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"decode": decode, "scanpy": in_memory, "effects": streamed}[sys.argv[1]](Path(sys.argv[2]))
+    task, target, *more = sys.argv[1:]
+    if task == "make":
+        make_screen(Path(target), int(more[0]))
+    elif task == "convert":
+        convert(Path(target), Path(more[0]), *more[1:])
+    else:
+        {"decode": decode, "scanpy": in_memory, "effects": streamed}[task](Path(target))

@@ -172,13 +172,22 @@ def effects(
     layer: Layer = None,
     table: Tables = None,
     mode: Annotated[str, typer.Option(help="knockout, knockdown or activation.")] = "knockout",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Dask scheduler (tcp://HOST:8786) whose workers add up; they must find the file under the same path.",
+            show_default="this process",
+        ),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Compute the effect of every perturbation on every gene, over all cells.
 
     An effect is the difference of means of log1p(CP10k) between the perturbed and the control cells, in
-    natural-log units. A .parquet file keeps standard errors and numbers of cells too.
+    natural-log units. The table has standard errors, numbers of cells and the share of cells in which a gene was
+    detected too.
     """
     from hyperperturb.runs.config import existing_screen
 
@@ -198,6 +207,7 @@ def effects(
             layer=report.layer,
             tables=table or (),
             mode=mode,
+            scheduler=scheduler,
             progress=progress,
         )
         found.save(out)

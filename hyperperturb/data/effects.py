@@ -259,6 +259,7 @@ def compute_effects(
     layer: str | None = None,
     tables: Sequence[str | Path] = (),
     mode: Mode = "knockout",
+    scheduler: str | None = None,
     progress: Progress | None = None,
 ) -> Effects:
     """Compute the effects of every perturbation of a screen, over all cells, in one streaming pass.
@@ -279,6 +280,8 @@ def compute_effects(
         As in :func:`~hyperperturb.data.screen.open_screen`; an open screen has its own.
     mode
         What the perturbations do to their targets.
+    scheduler
+        Address of a Dask scheduler whose workers read the file, under the same path, and add up; None for this process.
     progress
         Told the rate and the time left; an exception it raises stops the work.
 
@@ -290,23 +293,40 @@ def compute_effects(
     Raises
     ------
     HyperPerturbError
-        No such column or control label, no perturbations, negative or non-finite values, a damaged file.
+        No such column or control label, no perturbations, negative or non-finite values, a damaged file; what
+        :func:`~hyperperturb.data.cluster.cluster_sums` refuses.
     """
     if isinstance(source, Screen):
         if layer is not None and layer != (source.layer or "X"):
             raise HyperPerturbError(f"The open screen reads {source.where}, not '{layer}'.")
-        return _compute(source, column, control, mode, progress)
+        return _compute(source, column, control, mode, scheduler, tables, progress)
     with open_screen(source, layer=layer, tables=tables) as screen:
-        return _compute(screen, column, control, mode, progress)
+        return _compute(screen, column, control, mode, scheduler, tables, progress)
 
 
-def _compute(screen: Screen, column: str, control: str, mode: Mode, progress: Progress | None) -> Effects:
+def _compute(
+    screen: Screen,
+    column: str,
+    control: str,
+    mode: Mode,
+    scheduler: str | None,
+    tables: Sequence[str | Path],
+    progress: Progress | None,
+) -> Effects:
     from hyperperturb.data.statistics import label_sums
 
     assigned = assign_cells(screen, column, control)
     if progress is not None:
         progress(0.0, "Starting to read the screen")
-    sums = label_sums(screen, assigned.codes, len(assigned.n_cells), progress=scaled(progress, 0.0, 0.98))
+    report, n_labels = scaled(progress, 0.0, 0.98), len(assigned.n_cells)
+    if scheduler is None:
+        sums = label_sums(screen, assigned.codes, n_labels, progress=report)
+    else:
+        from hyperperturb.data.cluster import cluster_sums
+
+        sums = cluster_sums(
+            screen, assigned.codes, n_labels, scheduler=scheduler, tables=tables, progress=report
+        )
     if progress is not None:
         progress(0.98, "Computing effects and their errors")
     effects = effects_of_sums(sums, assigned, screen.genes, control=control, mode=mode)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any, Literal
 
 import h5py
@@ -83,22 +82,28 @@ class SparseMatrix:
             hint="Copy or download the file again, or write it anew with anndata's write_h5ad.",
         )
 
-    def ranges(self) -> Iterator[tuple[int, int]]:
-        """Cut the rows (CSR) or columns (CSC) into ranges of at most about ``BLOCK_VALUES`` stored values.
+    def ranges(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
+        """Cut rows (CSR) or columns (CSC), all or `first` to `last`, into ranges of about ``BLOCK_VALUES`` values.
 
         A dozen or more where there is enough to share, so that reading and computing overlap from early on.
         """
         target = min(BLOCK_VALUES, max(self.nnz // 12, 1 << 20))
-        start = 0
-        while start < self.n_major:
+        start, last = first, self.n_major if last is None else last
+        while start < last:
             stop = int(np.searchsorted(self.indptr, self.indptr[start] + target, side="right")) - 1
-            stop = min(max(stop, start + 1), self.n_major)
+            stop = min(max(stop, start + 1), last)
             yield start, stop
             start = stop
 
-    def buffers(self) -> Buffers:
-        """Give buffers that hold any range of :meth:`ranges`."""
-        longest = max((int(self.indptr[b] - self.indptr[a]) for a, b in self.ranges()), default=0)
+    def cuts(self, most: int) -> list[tuple[int, int]]:
+        """Cut rows (CSR) or columns (CSC) into at most so many parts of about as many stored values each."""
+        bounds = np.searchsorted(self.indptr, np.linspace(0, self.nnz, most + 1)[1:-1])
+        bounds = np.unique([0, *bounds.tolist(), self.n_major]).tolist()
+        return list(pairwise(bounds))
+
+    def buffers(self, ranges: Iterable[tuple[int, int]]) -> Buffers:
+        """Give buffers that hold any of the ranges."""
+        longest = max((int(self.indptr[b] - self.indptr[a]) for a, b in ranges), default=0)
         return np.empty(longest, dtype=np.float32), np.empty(longest, dtype=np.int32)
 
     def read(
@@ -233,25 +238,37 @@ class DenseMatrix:
         self.shape = (int(array.shape[0]), int(array.shape[1]))
         self.nnz = self.shape[0] * self.shape[1]
 
-    def tiles(self) -> Iterator[tuple[slice, list[slice]]]:
-        """Cut the matrix into strips of cells, each with the column pieces to read it in.
+    def tiles(self, first: int = 0, last: int | None = None) -> Iterator[tuple[slice, list[slice]]]:
+        """Cut the cells, all or `first` to `last`, into strips, each with the column pieces to read it in.
 
         One piece where a strip of whole cells fits in ``TILE_VALUES``; several where the file's chunks are so tall
         that whole cells of a chunk would not fit: then each chunk is still decoded only a few times.
         """
-        n_cells, n_genes = self.shape
-        chunks = getattr(self.array, "chunks", None) or (1, n_genes)
-        tall = max(1, min(int(chunks[0]), n_cells))
-        if tall * n_genes <= 4 * TILE_VALUES:
-            rows = max(tall, TILE_VALUES // max(n_genes, 1) // tall * tall, 1)
-            columns = [slice(0, n_genes)]
-        else:
-            rows = min(tall, 4 * TILE_VALUES)
-            wide = max(1, min(int(chunks[1]), n_genes))
+        n_genes = self.shape[1]
+        last = self.shape[0] if last is None else last
+        rows, wide = self._strip()
+        columns = [slice(0, n_genes)]
+        if rows * n_genes > 4 * TILE_VALUES:
             width = max(wide, 4 * TILE_VALUES // rows // wide * wide, 1)
             columns = [slice(a, min(a + width, n_genes)) for a in range(0, n_genes, width)]
-        for start in range(0, n_cells, rows):
-            yield slice(start, min(start + rows, n_cells)), columns
+        for start in range(first, last, rows):
+            yield slice(start, min(start + rows, last)), columns
+
+    def _strip(self) -> tuple[int, int]:
+        """Cells of a strip, and genes of a chunk of the file."""
+        n_genes = self.shape[1]
+        chunks = getattr(self.array, "chunks", None) or (1, n_genes)
+        tall, wide = (max(1, min(int(chunk), n)) for chunk, n in zip(chunks, self.shape, strict=True))
+        if tall * n_genes > 4 * TILE_VALUES:
+            return min(tall, 4 * TILE_VALUES), wide
+        return max(tall, TILE_VALUES // max(n_genes, 1) // tall * tall, 1), wide
+
+    def cuts(self, most: int) -> list[tuple[int, int]]:
+        """Cut the cells into at most so many parts of whole strips."""
+        rows, _ = self._strip()
+        step = -(-self.shape[0] // rows // most) * rows
+        starts = range(0, self.shape[0], max(step, rows))
+        return [(start, min(start + starts.step, self.shape[0])) for start in starts]
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """Read one tile, float32, C order."""
@@ -346,53 +363,3 @@ def _take(source: Any, start: int, stop: int, into: np.ndarray | None, dtype: np
         with np.errstate(over="ignore"):  # becomes infinite, and is refused as such where values are checked
             return part.astype(dtype)
     return part.astype(dtype, copy=False)
-
-
-def prefetch(jobs: Iterator[Callable[[], Any]]) -> Iterator[Any]:
-    """Run jobs one ahead of their consumer, in one reader thread.
-
-    Parameters
-    ----------
-    jobs
-        Functions without arguments; each reads and decodes one block.
-
-    Yields
-    ------
-    Any
-        What the jobs return, in order. At most three results exist at a time: one in use, one waiting, one being
-        made. When the consumer stops, the thread stops after the block it is reading.
-    """
-    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=1)
-    stopped = threading.Event()
-
-    def put(item: tuple[str, Any]) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def work() -> None:
-        try:
-            for job in jobs:
-                if stopped.is_set():
-                    return
-                put(("block", job()))
-            put(("end", None))
-        except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
-            put(("error", error))
-
-    thread = threading.Thread(target=work, name="hyperperturb-reader", daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, value = ready.get()
-            if kind == "error":
-                raise value
-            if kind == "end":
-                return
-            yield value
-    finally:
-        stopped.set()
-        thread.join()

@@ -8,8 +8,9 @@ from functools import partial
 import numpy as np
 import scipy.sparse as sp
 
-from hyperperturb.data.matrix import Buffers, DenseMatrix, SparseMatrix, prefetch
+from hyperperturb.data.matrix import Buffers, DenseMatrix, SparseMatrix
 from hyperperturb.data.opening import Screen
+from hyperperturb.data.prefetch import prefetch
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress, RateMeter
 
@@ -46,23 +47,60 @@ def label_sums(
         A value is negative or not finite; the file is damaged; the table does not fit in memory.
     """
     codes = np.ascontiguousarray(codes, dtype=np.int32)
+    sums = empty_sums(n_labels, screen.n_genes)
+    if screen.storage != "csc":
+        meter = RateMeter(progress, screen.n_cells, "Adding up cells", "cells")
+        add_cells(screen, codes, sums, 0, screen.n_cells, meter)
+        return sums
+    meter = RateMeter(progress, 2 * screen.n_genes, "Adding up genes, read twice", "genes")
+    totals, disordered = total_genes(screen, 0, screen.n_genes, meter)
+    add_genes(
+        screen, codes, totals, disordered, sums, 0, screen.n_genes, lambda done: meter(screen.n_genes + done)
+    )
+    return sums
+
+
+def empty_sums(n_labels: int, n_genes: int) -> np.ndarray:
+    """Make room for sums, ``(n_labels, n_genes, 3)`` float64; refused where there is none."""
     try:
-        sums = np.zeros((n_labels, screen.n_genes, 3))
+        return np.zeros((n_labels, n_genes, 3))
     except MemoryError:
-        size = n_labels * screen.n_genes * 24 / 1e9
+        size = n_labels * n_genes * 24 / 1e9
         raise HyperPerturbError(
-            f"The sums of {n_labels:,} labels x {screen.n_genes:,} genes need {size:,.0f} GB of memory.",
+            f"The sums of {n_labels:,} labels x {n_genes:,} genes need {size:,.0f} GB of memory.",
             hint="Choose a column with fewer labels, or fewer genes.",
         ) from None
+
+
+def add_cells(
+    screen: Screen,
+    codes: np.ndarray,
+    sums: np.ndarray,
+    first: int,
+    last: int,
+    done: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Add cells `first` to `last` of a CSR or dense screen.
+
+    Parameters
+    ----------
+    screen
+        An open screen.
+    codes
+        ``(last - first,)`` int32, the labels of these cells.
+    sums
+        What :func:`empty_sums` gives; added to.
+    first, last
+        The cells.
+    done
+        Told the number of the cell that comes next.
+    """
     factor = screen.log_factor if screen.is_log else 0.0
     matrix = screen.matrix
     if isinstance(matrix, DenseMatrix):
-        _dense(screen, matrix, codes, sums, factor, progress)
-    elif matrix.storage == "csr":
-        _csr(screen, matrix, codes, sums, factor, progress)
+        _dense(screen, matrix, codes, sums, factor, first, last, done)
     else:
-        _csc(screen, matrix, codes, sums, factor, progress)
-    return sums
+        _csr(screen, matrix, codes, sums, factor, first, last, done)
 
 
 def _csr(
@@ -71,13 +109,14 @@ def _csr(
     codes: np.ndarray,
     sums: np.ndarray,
     factor: float,
-    progress: Progress | None,
+    first: int,
+    last: int,
+    done: Callable[[int], None],
 ) -> None:
     from hyperperturb.data import kernels
 
-    meter = RateMeter(progress, screen.n_cells, "Adding up cells", "cells")
-    for start, stop, (values, indices, indptr) in _blocks(matrix):
-        part = codes[start:stop]
+    for start, stop, (values, indices, indptr) in _blocks(matrix, first, last):
+        part = codes[start - first : stop - first]
         totals = np.empty(stop - start)
         status, at = kernels.total_csr(values, indices, indptr, screen.n_genes, totals)
         if status == kernels.UNSORTED:
@@ -88,35 +127,85 @@ def _csr(
             _refuse(screen, matrix, status, row, int(indices[at]), float(values[at]))
         order = np.argsort(part, kind="stable")
         kernels.add_csr(values, indices, indptr, totals, part, order, sums, factor)
-        meter(stop)
+        done(stop)
 
 
-def _csc(
-    screen: Screen,
-    matrix: SparseMatrix,
-    codes: np.ndarray,
-    sums: np.ndarray,
-    factor: float,
-    progress: Progress | None,
-) -> None:
+def total_genes(
+    screen: Screen, first: int, last: int, done: Callable[[int], None] = lambda _: None
+) -> tuple[np.ndarray, set[int]]:
+    """Add up the counts that each cell has in genes `first` to `last` of a CSC screen.
+
+    Parameters
+    ----------
+    screen
+        An open screen.
+    first, last
+        The genes.
+    done
+        Told the number of the gene that comes next.
+
+    Returns
+    -------
+    tuple
+        ``(n_cells,)`` float64, and where blocks begin that are not in order: for :func:`add_genes`.
+    """
     from hyperperturb.data import kernels
 
+    matrix = _sparse(screen)
     totals = np.zeros(screen.n_cells)
-    meter = RateMeter(progress, 2 * screen.n_genes, "Adding up genes, read twice", "genes")
     disordered = set()
-    for start, stop, (values, indices, indptr) in _blocks(matrix):
+    for start, stop, (values, indices, indptr) in _blocks(matrix, first, last):
         status, at = kernels.total_csc(values, indices, indptr, totals)
         if status == kernels.UNSORTED:
             disordered.add(start)
         elif status != kernels.OK:
             gene = start + int(np.searchsorted(indptr, at, side="right")) - 1
             _refuse(screen, matrix, status, int(indices[at]), gene, float(values[at]))
-        meter(stop)
-    for start, stop, (values, indices, indptr) in _blocks(matrix):
+        done(stop)
+    return totals, disordered
+
+
+def add_genes(
+    screen: Screen,
+    codes: np.ndarray,
+    totals: np.ndarray,
+    disordered: set[int],
+    sums: np.ndarray,
+    first: int,
+    last: int,
+    done: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Add genes `first` to `last` of a CSC screen.
+
+    Parameters
+    ----------
+    screen
+        An open screen.
+    codes
+        ``(n_cells,)`` int32, the labels of the cells.
+    totals, disordered
+        Of :func:`total_genes`, over all genes.
+    sums
+        ``(n_labels, last - first, 3)``, of these genes alone; added to.
+    first, last
+        The genes, cut as they were for the totals.
+    done
+        Told the number of the gene that comes next.
+    """
+    from hyperperturb.data import kernels
+
+    factor = screen.log_factor if screen.is_log else 0.0
+    matrix = _sparse(screen)
+    for start, stop, (values, indices, indptr) in _blocks(matrix, first, last):
         if start in disordered:
             values, indices, indptr = _ordered(matrix, values, indices, indptr)
-        kernels.add_csc(values, indices, indptr, totals, codes, sums, start, factor)
-        meter(screen.n_genes + stop)
+        kernels.add_csc(values, indices, indptr, totals, codes, sums, start - first, factor)
+        done(stop)
+
+
+def _sparse(screen: Screen) -> SparseMatrix:
+    assert isinstance(screen.matrix, SparseMatrix)
+    return screen.matrix
 
 
 def _dense(
@@ -125,11 +214,11 @@ def _dense(
     codes: np.ndarray,
     sums: np.ndarray,
     factor: float,
-    progress: Progress | None,
+    first: int,
+    last: int,
+    done: Callable[[int], None],
 ) -> None:
     from hyperperturb.data import kernels
-
-    meter = RateMeter(progress, screen.n_cells, "Adding up cells", "cells")
 
     def read(
         rows: slice, piece: slice, checks: bool, adds: bool
@@ -137,7 +226,7 @@ def _dense(
         return rows, piece, checks, adds, matrix.read(rows, piece)
 
     def jobs() -> Iterator[Callable[[], tuple[slice, slice, bool, bool, np.ndarray]]]:
-        for rows, columns in matrix.tiles():
+        for rows, columns in matrix.tiles(first, last):
             if len(columns) == 1:
                 yield partial(read, rows, columns[0], True, True)
                 continue
@@ -158,14 +247,18 @@ def _dense(
                     screen, matrix, status, rows.start + row, piece.start + column, float(tile[row, column])
                 )
         if adds:
-            kernels.add_dense(tile, totals, codes[rows], sums, piece.start, factor)
+            part = codes[rows.start - first : rows.stop - first]
+            kernels.add_dense(tile, totals, part, sums, piece.start, factor)
             if piece.stop == screen.n_genes:
-                meter(rows.stop)
+                done(rows.stop)
 
 
-def _blocks(matrix: SparseMatrix) -> Iterator[tuple[int, int, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
-    """Read a sparse matrix block by block, one ahead, in three buffers that are used in turn."""
-    buffers: list[Buffers] = [matrix.buffers() for _ in range(3)]
+def _blocks(
+    matrix: SparseMatrix, first: int, last: int
+) -> Iterator[tuple[int, int, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
+    """Read a part of a sparse matrix block by block, one ahead, in three buffers that are used in turn."""
+    ranges = list(matrix.ranges(first, last))
+    buffers: list[Buffers] = [matrix.buffers(ranges) for _ in range(3)]
 
     def read(
         start: int, stop: int, into: Buffers
@@ -173,7 +266,7 @@ def _blocks(matrix: SparseMatrix) -> Iterator[tuple[int, int, tuple[np.ndarray, 
         return start, stop, matrix.read(start, stop, into)
 
     def jobs() -> Iterator[Callable[[], tuple[int, int, tuple[np.ndarray, np.ndarray, np.ndarray]]]]:
-        for number, (start, stop) in enumerate(matrix.ranges()):
+        for number, (start, stop) in enumerate(ranges):
             into = buffers[number % 3]
             yield partial(read, start, stop, into)
 

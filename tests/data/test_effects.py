@@ -14,8 +14,8 @@ import scanpy as sc
 import scipy.sparse as sp
 
 from hyperperturb.data.effects import Effects, compute_effects
-from hyperperturb.data.matrix import prefetch
 from hyperperturb.data.opening import open_screen
+from hyperperturb.data.prefetch import prefetch
 from hyperperturb.errors import HyperPerturbError
 
 STORAGES = {"csr": sp.csr_matrix, "csc": sp.csc_matrix, "dense": lambda x: x.toarray()}
