@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.ui import announce, cache, estimate, networks, report, settings, watch
+from app.ui import announce, cache, compare, estimate, networks, report, settings, watch
 from app.ui.frame import empty_state, guard, question
 from app.ui.state import Current, current, select
 from app.ui.text import GLOSSARY, plain, plural, when
@@ -22,11 +22,13 @@ def start(now: Current, dataset: Dataset) -> None:
     st.markdown(f"**{plain(dataset.title)}**  \n:gray[{plural(len(effects.perturbations), 'perturbation')}]")
     chosen = networks.choose(now, dataset)
     wanted = settings.choose()
+    key = f"exclude_{dataset.name}"
+    st.session_state[key] = [p for p in st.session_state.get(key, []) if p in effects.perturbations]
     with st.expander("Leave perturbations out"):
         exclude = st.multiselect(
             "Taken out before training",
             effects.perturbations,
-            key=f"exclude_{dataset.name}",
+            key=key,
             placeholder="None",
             help="Their cells are not seen by the model, so their measured effects can judge its predictions.",
         )
@@ -51,7 +53,7 @@ def start(now: Current, dataset: Dataset) -> None:
         if run is None:  # two clicks, or two pages, are one training
             run = RunDirectory.create(now.workspace.runs_dir, config)
             LocalLauncher().submit(run)
-        select(dataset=dataset.name, run=run.name)
+        select(dataset=dataset.name, run=run.name, compare=())
         st.rerun()
     if not chosen.paths and not chosen.coexpression:
         st.caption("Choose at least one network: it says where the genes belong.")
@@ -100,7 +102,7 @@ def run_list(now: Current, shown: RunDirectory | None) -> None:
             help=known.verdict or run.name,
             width="stretch",
             on_click=select,
-            kwargs={"run": run.name},
+            kwargs={"run": run.name, "compare": ()},
         )
     if len(runs) > 12:
         st.caption(f"and {plural(len(runs) - 12, 'older run')}")
@@ -120,6 +122,7 @@ with guard():
     else:
         shown = now.shown_run
         left, right = st.columns([1, 1.9], gap="large")
+        beside = []
         with left, guard():
             if now.dataset is not None and now.dataset.confirmed:
                 start(now, now.dataset)
@@ -132,8 +135,11 @@ with guard():
                     key="train",
                 )
             run_list(now, shown)
+            beside = compare.choose(now)
         with right, guard():
-            if shown is None:
+            if beside:
+                compare.show(now, beside)
+            elif shown is None:
                 st.markdown(
                     ":gray[The training appears here from its first second: what is happening, the loss curves, the "
                     "time left. It runs in a process of its own, so this page can be closed meanwhile.]"

@@ -13,7 +13,7 @@ from app.ui.frame import sentence
 from app.ui.state import Current
 from app.ui.text import GLOSSARY, count, listing, plain
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.runs.config import existing_file
+from hyperperturb.runs.config import RunConfig, existing_file
 from hyperperturb.runs.datasets import Dataset, add_network, list_networks
 
 COEXPRESSION = "co-expression"
@@ -47,7 +47,7 @@ def choose(now: Current, dataset: Dataset) -> Choice:
     key = f"networks_{dataset.name}"
     _receive(key, dataset)
     options = [str(path) for path in (*dataset.networks, *list_networks(now.workspace))]
-    options += [path for path in _registered(dataset) if path not in options]
+    options = list(dict.fromkeys([*options, *_registered(dataset)]))
     if dataset.kind == "screen":
         options.append(COEXPRESSION)
     kept = f"kept_{key}"  # a widget's own state is lost when its page is left
@@ -69,6 +69,17 @@ def choose(now: Current, dataset: Dataset) -> Choice:
         _add(now, dataset, key)
     jobs.watch(f"network:{dataset.name}", stoppable=False)
     return Choice(paths, COEXPRESSION in picked, bool(picked) and good)
+
+
+def take(config: RunConfig) -> None:
+    """Choose the networks of a run, as far as their files are still there (before the box is drawn)."""
+    registered = st.session_state.setdefault(f"paths_{config.dataset}", [])
+    paths = [str(source.path) for source in config.networks if source.path.is_file()]
+    registered += [path for path in paths if path not in registered]
+    st.session_state[f"networks_{config.dataset}"] = [
+        *paths,
+        *([COEXPRESSION] if config.coexpression else []),
+    ]
 
 
 def _cover(now: Current, dataset: Dataset, paths: tuple[Path, ...]) -> bool:

@@ -70,9 +70,10 @@ def _details(run: RunDirectory, found: dict) -> None:
             mime="text/markdown",
             on_click="ignore",
         )
-    with st.expander("Log"):
-        st.code(watch.lines(watch.events(run)), language=None, height=200)
-    watch.remove(run)
+    watch.log(run)
+    with st.container(horizontal=True):
+        watch.again(run)
+        watch.remove(run)
 
 
 def _spent(run: RunDirectory) -> str | None:

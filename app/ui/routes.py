@@ -25,7 +25,7 @@ ROUTES: dict[str, Route] = {
     "home": Route("home.py", "Home", "home", "", ("dataset", "run")),
     "data": Route("datasets.py", "Data", "data", "", ("dataset",)),
     "controls": Route("controls.py", "Controls", "controls", "", ("dataset",)),
-    "train": Route("train.py", "Train", "train", "", ("dataset", "run")),
+    "train": Route("train.py", "Train", "train", "", ("dataset", "run", "compare")),
     "disk": Route("disk.py", "Poincaré disk", "disk", "Explore", ("run", "gene")),
     "cells": Route("cells.py", "Cells", "cells", "Explore", ("run", "goal", "group")),
     "predict": Route(

@@ -9,9 +9,12 @@ from typing import Any, get_args
 import streamlit as st
 from pydantic.fields import FieldInfo
 
+from app.ui import networks
 from app.ui.text import count
 from hyperperturb import machine
 from hyperperturb.models.settings import PRESETS, TrainingSettings
+from hyperperturb.runs.comparison import preset_of
+from hyperperturb.runs.config import RunConfig
 
 ABOUT = {
     "quick": "A first look.",
@@ -22,10 +25,10 @@ ABOUT = {
 
 def choose() -> TrainingSettings:
     """A preset, changed where a person changed it."""
+    st.session_state.setdefault("preset", "standard")
     preset = st.segmented_control(
         "Preset",
         list(PRESETS),
-        default="standard",
         required=True,
         format_func=str.capitalize,
         key="preset",
@@ -44,6 +47,19 @@ def choose() -> TrainingSettings:
             with columns[index % 2]:
                 values[name] = _widget(name, field, getattr(start, name), f"{preset}_{name}")
     return TrainingSettings(**values)
+
+
+def take(config: RunConfig) -> None:
+    """Put what a run was told into the form: settings, networks and what is left out (before the form is drawn)."""
+    preset = preset_of(config) or st.session_state.get("preset", "standard")
+    st.session_state["preset"] = preset
+    for name, value in config.settings.model_dump().items():
+        if name != "strategy":
+            st.session_state[f"{preset}_{name}"] = value
+    if config.settings.strategy in _found():
+        st.session_state["strategy"] = config.settings.strategy
+    networks.take(config)
+    st.session_state[f"exclude_{config.dataset}"] = list(config.exclude)
 
 
 def _strategy() -> str:
@@ -107,14 +123,15 @@ def _limit(field: FieldInfo, low: str, high: str) -> tuple[Any, Any]:
 
 def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:
     label, help_text = name.replace("_", " ").capitalize(), field.description
+    st.session_state.setdefault(key, value)  # not as the widget's own value: `take` sets it too
     if isinstance(value, bool):
-        return st.checkbox(label, value, key=key, help=help_text)
+        return st.checkbox(label, key=key, help=help_text)
     choices = get_args(field.annotation)
     if choices:
-        return st.selectbox(label, choices, choices.index(value), key=key, help=help_text)
+        return st.selectbox(label, choices, key=key, help=help_text)
     if isinstance(value, int):
         low, high = _limit(field, "ge", "le")
-        return st.number_input(label, low, high, value, step=1, key=key, help=help_text)
+        return st.number_input(label, low, high, step=1, key=key, help=help_text)
     least, _ = _limit(field, "ge", "le")
     low, high = _limit(field, "gt", "le")
     # Where the model's limits exclude zero, the widget's step must not reach it.
@@ -124,7 +141,6 @@ def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:
         max_value=float(high)
         if high is not None
         else next((m.lt for m in field.metadata if hasattr(m, "lt")), 1.0) - 1e-6,
-        value=float(value),
         format="%.4g",
         key=key,
         help=help_text,

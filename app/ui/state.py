@@ -20,7 +20,7 @@ from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.workspace import Workspace
 
 NAMES = (
-    *("dataset", "run", "gene", "genes", "goal", "group", "perturbation"),
+    *("dataset", "run", "gene", "genes", "goal", "group", "perturbation", "compare"),
     *("view", "picture", "versus", "up", "down", "untested"),  # of Predict
 )
 _PREFIX = "chosen_"
@@ -58,6 +58,7 @@ def select(
     goal: str | None = None,
     group: str | None = None,
     perturbation: str | None = None,
+    compare: Sequence[str] | None = None,
     view: str | None = None,
     picture: str | None = None,
     versus: Sequence[str] | None = None,
@@ -67,7 +68,8 @@ def select(
 ) -> None:
     """Choose a dataset, a run, a gene of the disk, the genes of the question, or a perturbation to judge.
 
-    `goal` and `group` are the question about cells and the label of the cells. On Predict, `view` is the kind of
+    `goal` and `group` are the question about cells and the label of the cells, `compare` the runs beside each other on
+    Train. On Predict, `view` is the kind of
     question, `picture` what is drawn of the answer, `versus` what `genes` are compared with, `up` and `down` a wanted
     change, `untested` whether genes that were never perturbed may make it. An empty one takes the choice back.
 
@@ -82,7 +84,13 @@ def select(
     values |= {"goal": goal, "group": group}
     values |= {"view": view, "picture": picture}
     values["untested"] = None if untested is None else ("yes" if untested else "")
-    for name, several in (("genes", genes), ("versus", versus), ("up", up), ("down", down)):
+    for name, several in (
+        ("genes", genes),
+        ("versus", versus),
+        ("up", up),
+        ("down", down),
+        ("compare", compare),
+    ):
         values[name] = None if several is None else ",".join(several)
     for name, value in values.items():
         if value is not None:
@@ -129,6 +137,11 @@ def chosen_versus() -> list[str]:
 def chosen_wanted() -> tuple[list[str], list[str], bool]:
     """Genes that should rise, that should fall, and whether genes that were never perturbed may do it."""
     return _listed("up"), _listed("down"), _get("untested") == "yes"
+
+
+def chosen_comparison() -> list[str]:
+    """The names of the runs that are compared on the Train page."""
+    return _listed("compare")
 
 
 def chosen_goal() -> str:

@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.ui import alt
+from app.ui import alt, settings
 from app.ui.frame import draw, guard
 from app.ui.text import count, duration, listing, number, ordinal, plain
 from hyperperturb.runs import queue
 from hyperperturb.runs.directory import RunDirectory, delete_run
 from hyperperturb.runs.events import last_of_each_epoch
 from hyperperturb.runs.launcher import LocalLauncher
+from hyperperturb.runs.log import lines, whole_log
 from hyperperturb.runs.status import RunStatus
 
 STAGES = {
@@ -50,20 +51,6 @@ def history(found: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(last_of_each_epoch(found))
 
 
-def lines(found: list[dict[str, Any]], last: int = 200) -> str:
-    """The log, as lines with the time of day."""
-    out = []
-    for event in found:
-        message = event.get("message")
-        if event.get("kind") == "epoch" or not message:
-            continue
-        clock = datetime.fromisoformat(event["time"]).astimezone() if "time" in event else datetime.now(UTC)
-        line = f"{clock:%H:%M:%S}  {message}"
-        if not out or out[-1] != line:
-            out.append(line)
-    return "\n".join(out[-last:])
-
-
 @st.fragment(run_every=1)
 def live(run: RunDirectory) -> None:
     """The waiting or running training; renewed every second until it ends, then the page is drawn anew."""
@@ -97,7 +84,7 @@ def live(run: RunDirectory) -> None:
             st.caption(" · ".join(parts))
         draw_curves(curves, key="live", components=True)
         with st.expander("Log", expanded=curves.empty):
-            st.code(lines(found) or "waiting for the first line", language=None, height=180)
+            st.code(lines(found, last=200) or "waiting for the first line", language=None, height=180)
 
 
 def _does(status: RunStatus, curves: pd.DataFrame) -> tuple[str, str]:
@@ -136,26 +123,67 @@ def draw_curves(curves: pd.DataFrame, *, key: str, components: bool = False) -> 
 
 
 def ended_badly(run: RunDirectory) -> None:
-    """Why a run failed, or that it was cancelled, with its log and the way on."""
+    """Why a run failed, or that it was cancelled, with the ways on and its log."""
     status = run.status
-    if status.state == "failed":
+    failed = status.state == "failed"
+    if failed:
         st.error(plain(status.error or "The training ended without saying why."))
+        st.caption(_where(status))
     else:
         st.info("This training was cancelled. Nothing of it is used unless you resume it.")
-    if run.resumable and st.button(
-        "Resume",
-        key=f"resume_{run.name}",
-        type="primary",
-        icon=":material/resume:",
-        help="Goes on after the last whole epoch; the result is that of an uninterrupted training.",
-    ):
-        LocalLauncher().resume(run)
-        st.rerun()
-    found = events(run)
-    with st.expander("Log", expanded=status.state == "failed"):
-        st.code(lines(found) or "The log is empty.", language=None, height=200)
-    draw_curves(history(found), key="ended")
+    with st.container(horizontal=True):
+        if run.resumable and st.button(
+            "Resume",
+            key=f"resume_{run.name}",
+            type="primary",
+            icon=":material/resume:",
+            help="Goes on after the last whole epoch; the result is that of an uninterrupted training. Where the "
+            "reason is still there it fails again.",
+        ):
+            LocalLauncher().resume(run)
+            st.rerun()
+        again(run)
+    draw_curves(history(events(run)), key="ended")
+    log(run)
     remove(run)
+
+
+def _where(status: RunStatus) -> str:
+    """At which step a run failed, and after how long."""
+    if status.started is None:
+        return "It had not begun."
+    step = STAGES.get(status.stage, status.stage)
+    doing = f", at the step “{plain(step)}”" if step else ", before its first step"
+    return (
+        f"It stopped after {duration(status.seconds)}{doing}. Resume it when the reason is gone, or change its settings "
+        "and start anew."
+    )
+
+
+def again(run: RunDirectory) -> None:
+    """A button that puts a run's settings into the form, to be changed and started anew."""
+    st.button(
+        "Use its settings",
+        key=f"again_{run.name}",
+        help="Puts the settings, networks and left-out perturbations of this run into the form, where you change them "
+        "and start anew.",
+        on_click=settings.take,
+        args=(run.config,),
+    )
+
+
+def log(run: RunDirectory) -> None:
+    """The log of a run that has ended, folded, with what its process printed, and as a file."""
+    with st.expander("Log"):
+        st.code(whole_log(run), language=None, height=260)
+        st.download_button(
+            "Download the log",
+            lambda: whole_log(run),
+            file_name=f"{run.name}-log.txt",
+            mime="text/plain",
+            key=f"log_{run.name}",
+            on_click="ignore",
+        )
 
 
 def remove(run: RunDirectory) -> None:

@@ -22,6 +22,8 @@ _WHERE = {
     "batch_shares": "quality",
     "energy_distances": "quality",
     "guide_agreements": "quality",
+    "compared_losses": "comparison",
+    "compared_scores": "comparison",
     "coverage_shares": "held_out",
     "error_calibration": "held_out",
     "figure_numbers": "numbers",
@@ -42,6 +44,7 @@ _WHERE = {
     "volcano": "effects",
 }
 _MODULES = (
+    "comparison",
     "disk",
     "document",
     "effects",
@@ -58,6 +61,7 @@ _MODULES = (
 )
 
 __all__ = [
+    "comparison",
     "disk",
     "document",
     "effects",

@@ -20,7 +20,8 @@ _WORDS = {
 _LOG_FROM = 3.0  # largest over smallest value below which a logarithmic axis has hardly a tick
 
 
-def _stages(history: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+def by_stage(history: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The stages of a history with their rows, in their order; none before the first loss."""
     if history is None or history.empty or "loss" not in history.columns:
         return []
     if "stage" not in history.columns:
@@ -28,7 +29,7 @@ def _stages(history: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(str(name), rows) for name, rows in history.groupby("stage", sort=False)]
 
 
-def _series(rows: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+def series(rows: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
     """Epochs and values of a column where the value is finite."""
     if column not in rows.columns:
         return np.array([]), np.array([])
@@ -53,17 +54,17 @@ def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
     plotly.graph_objects.Figure
         One panel a stage, side by side; logarithmic where every loss is positive and they span a factor of three.
     """
-    stages = _stages(history)
+    stages = by_stage(history)
     if not stages:
         return theme.empty("The loss appears here with the first epoch.")
     figure = make_subplots(rows=1, cols=len(stages), horizontal_spacing=0.13)
     named: set[str] = set()
     for at, (stage, rows) in enumerate(stages, start=1):
         ends: list[float] = []
-        drawn = [(*_series(rows, "loss"), "training", theme.OTHER, "solid", 1.8)]
-        drawn.append((*_series(rows, "val_loss"), "validation", theme.LEAD, "dash", 2.4))
+        drawn = [(*series(rows, "loss"), "training", theme.OTHER, "solid", 1.8)]
+        drawn.append((*series(rows, "val_loss"), "validation", theme.LEAD, "dash", 2.4))
         values = np.concatenate([entry[1] for entry in drawn])
-        logarithmic = _spread(values) > _LOG_FROM
+        logarithmic = spread(values) > _LOG_FROM
         span = np.ptp(np.log10(values)) if logarithmic else (np.ptp(values) if values.size else 0.0)
         for epochs, losses, name, colour, dash, width in drawn:
             if not losses.size:
@@ -110,13 +111,13 @@ def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
             col=at,
         )
         top = float(rows["epochs"].max()) if "epochs" in rows.columns else float("nan")
-        known = _series(rows, "loss")[0]
+        known = series(rows, "loss")[0]
         most = max(known.max() if known.size else 1.0, top if np.isfinite(top) else 1.0, 2.0)
         figure.update_xaxes(range=[0.5, most * 1.0 + 0.14 * most], row=1, col=at)
     return theme.style(figure, height=height)
 
 
-def _spread(values: np.ndarray) -> float:
+def spread(values: np.ndarray) -> float:
     """Largest over smallest value; 0 where one of them is not positive."""
     return float(values.max() / values.min()) if values.size and values.min() > 0 else 0.0
 
@@ -177,7 +178,7 @@ def component_curves(history: pd.DataFrame, *, columns: int = 3) -> go.Figure:
                     **at,
                 )
         values = np.concatenate([training[1], validation[1]])
-        wide = _spread(values) > 10
+        wide = spread(values) > 10
         ticks = theme.log_ticks(values.min(), values.max(), most=4) if wide else {"nticks": 4}
         figure.update_yaxes(**ticks, zeroline=False, **at)
         figure.update_xaxes(showgrid=False, nticks=4, **at)
@@ -190,11 +191,11 @@ def component_curves(history: pd.DataFrame, *, columns: int = 3) -> go.Figure:
 def _components(history: pd.DataFrame) -> list[tuple[str, str, tuple, tuple]]:
     """Stage, name, and (epochs, values) of the training and of the validation, for each panel."""
     panels, known = [], set()
-    for stage, rows in _stages(history):
+    for stage, rows in by_stage(history):
         for name in history.columns:
             if name in _NOT_A_COMPONENT or (name.startswith("val_") and name[4:] in history.columns):
                 continue
-            training, validation = _series(rows, name), _series(rows, f"val_{name}")
+            training, validation = series(rows, name), series(rows, f"val_{name}")
             still = training[1].size > 0 and np.ptp(training[1]) == 0 and not validation[1].size
             if training[1].size and not (still and name in known):
                 panels.append((stage, name, training, validation))

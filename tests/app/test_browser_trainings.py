@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
 
 import pytest
 
+from hyperperturb.data.network import read_network
+from hyperperturb.models.settings import PRESETS, TrainingSettings
 from hyperperturb.runs.config import RunConfig
-from hyperperturb.runs.datasets import add_demo, confirm_controls, list_datasets
+from hyperperturb.runs.datasets import add_demo, confirm_controls, list_datasets, load_effects
 from hyperperturb.runs.directory import RunDirectory, list_runs
 from hyperperturb.runs.launcher import LocalLauncher
 from hyperperturb.runs.workspace import Workspace
@@ -23,6 +27,7 @@ from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.worker import execute
 
 def train(run):
+    run.stage("genes", "placing the genes", 0.1)
     for epoch in (1, 2):
         run.epoch({"stage": "genes", "epoch": epoch, "epochs": 9, "loss": 3.0 / epoch, "val_loss": 4.0 / epoch,
                    "radius_loss": 1.0, "field": 0.1 / epoch, "curvature": 1.0 + epoch}, fraction=0.1)
@@ -53,7 +58,9 @@ def workspace(server) -> Workspace:
 def busy(workspace) -> RunDirectory:
     """A training of the demo that lasts until it is told to fail."""
     (dataset,) = list_datasets(workspace)
-    config = RunConfig.for_dataset(dataset, networks=dataset.networks, title="The long one").checked()
+    config = RunConfig.for_dataset(
+        dataset, networks=dataset.networks, settings=TrainingSettings(epochs=77), title="The long one"
+    ).checked()
     run = RunDirectory.create(workspace.runs_dir, config)
     STAND_IN.submit(run)
     deadline = time.monotonic() + 30
@@ -118,4 +125,58 @@ def test_an_end_is_announced_once_in_each_session_on_whatever_page(driver, chrom
     driver.page.wait_for_url("**/train**")
     driver.see("The network has none of the genes. Choose another network.")
     ended.wait_for(state="detached")  # who has read it is not told again
+    driver.no_traceback()
+
+
+def test_a_failure_has_its_step_its_log_and_its_settings_to_change(driver, busy):
+    busy.file("fail").touch()
+    driver.open(f"train?dataset=demo&run={busy.name}")
+    driver.see("The network has none of the genes. Choose another network.")
+    driver.see("at the step “Placing the genes”")
+    driver.page.get_by_test_id("stExpander").get_by_text("Log", exact=True).click()
+    with driver.page.expect_download() as waiting:
+        driver.page.get_by_role("button", name="Download the log").click()
+    assert waiting.value.suggested_filename == f"{busy.name}-log.txt"
+    log = Path(waiting.value.path()).read_text()
+    assert "a line of a library" in log
+    assert "Traceback" in log
+    assert busy.config.settings.epochs == 77
+    driver.press("Use its settings")
+    driver.page.get_by_test_id("stExpander").get_by_text("All settings").click()
+    epochs = driver.page.get_by_role("spinbutton", name="Epochs")
+    epochs.wait_for()
+    assert epochs.input_value() == "77"
+    assert driver.page.get_by_text("also had its value set").count() == 0
+    driver.page.get_by_role("button", name="Resume").wait_for()
+
+
+def test_runs_are_put_beside_each_other_and_the_address_keeps_it(driver, workspace, finished_run):
+    (dataset,) = list_datasets(workspace)
+    measured, network = load_effects(workspace, "demo"), read_network(dataset.networks[0])
+    settings = [PRESETS["quick"], PRESETS["quick"].model_copy(update={"curvature": 2.0})]
+    runs = [
+        finished_run(
+            workspace.runs_dir, measured, network, folds=folds, dataset="demo", title="Made", settings=chosen
+        )
+        for folds, chosen in zip((3, 5), settings, strict=True)
+    ]
+    driver.open("train?dataset=demo")
+    box = driver.page.get_by_role("combobox", name="Compare runs")
+    for option in ("own settings", "quick"):
+        box.click()
+        driver.page.get_by_role("option").filter(has_text=option).first.click()
+        driver.settle()
+    driver.see("2 runs beside each other")
+    driver.page.keyboard.press("Escape")
+    chosen = parse_qs(urlparse(driver.page.url).query)["compare"][0]
+    assert set(chosen.split(",")) == {run.name for run in runs}
+    driver.see("told apart from A")
+    driver.page.get_by_text("Are they better than A?").wait_for()
+
+    driver.page.reload()  # the address opens the same comparison
+    driver.see("2 runs beside each other")
+    driver.see("What they were told differently")
+    driver.press("Close")
+    driver.page.get_by_text("2 runs beside each other").wait_for(state="detached")
+    assert "compare=" not in driver.page.url
     driver.no_traceback()
