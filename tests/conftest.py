@@ -155,8 +155,8 @@ def finished_run() -> Callable:
 def _finished_run(runs_dir, measured, network, *, folds: int = 3, cells: bool = False, **config):
     """Write a finished run on these effects whose genes lie where their degree puts them, in random directions.
 
-    No Keras is loaded: a test of a page need not wait for it. With `cells` it also compares states, cells taken to
-    scatter alike in all genes; its heads for single cells know nothing.
+    No Keras is loaded: a test of a page need not wait for it. With `cells` it also answers about cells, taken to
+    scatter alike in all genes; where it places a cell is a random projection.
     """
     from functools import partial
 
@@ -237,19 +237,21 @@ def _plain_heads(measured, points):
     from hyperperturb.models.export import CellHeadArrays
 
     n, (level, spread) = len(measured.perturbations), control_spread(measured, measured.genes)
-    rule = Discriminants(np.zeros((n, len(spread))), np.eye(len(spread)), np.full(n, -np.log(n)))
+    effect = measured.effect.astype(np.float64) / spread
+    rule = Discriminants(effect, np.eye(len(spread)), np.full(n, -np.log(n)))
+    rng = np.random.default_rng(0)
     return CellHeadArrays(
         genes=measured.genes,
         scale=1.0,
         inputs=CellInputs("log", level, spread),
         directions=Directions(1.0 / spread, np.zeros(len(spread)), rule, of_lists=Confidence(8.0, 0.5, 0.1)),
-        hidden_kernel=np.zeros((len(spread), 3)),
+        hidden_kernel=rng.normal(size=(len(spread), 3)) / np.sqrt(len(spread)),
         hidden_bias=np.zeros(3),
-        tangent_kernel=np.zeros((3, points.shape[1])),
+        tangent_kernel=rng.normal(size=(3, points.shape[1])),
         tangent_bias=np.zeros(points.shape[1]),
-        value_kernel=np.zeros((3, 1)),
+        value_kernel=rng.normal(size=(3, 1)),
         value_bias=np.zeros(1),
-        offset=np.zeros(n),
-        evidence_kernel=np.zeros((len(spread), n)),
+        offset=rule.bias,
+        evidence_kernel=rule.kernel,
         perturbation_points=np.zeros((n, points.shape[1])),
     )

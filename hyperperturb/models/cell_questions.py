@@ -130,7 +130,7 @@ class CellQuestions:
         Refusal
             When an unseen perturbation has no support.
         """
-        heads = self._cell_heads()
+        heads = self.cell_heads
         unseen = [self._supported(genes) for genes in unseen]
         if unseen and goal != "explain":
             raise HyperPerturbError(
@@ -210,7 +210,7 @@ class CellQuestions:
             inference.rank_perturbations(inference.align("patient.h5ad"), "revert").head()
             inference.rank_perturbations(goal="target", up=["IRF1", "STAT1"], down=["MYC"])
         """
-        heads = self._cell_heads()
+        heads = self.cell_heads
         directions, confidence = heads.directions, heads.directions.of_cells
         if (up or down) and goal != "target":
             raise HyperPerturbError(
@@ -257,9 +257,11 @@ class CellQuestions:
     @property
     def compared_genes(self) -> tuple[str, ...]:
         """The response genes that states of cells are compared by."""
-        return self._cell_heads().genes
+        return self.cell_heads.genes
 
-    def _cell_heads(self) -> CellHeadArrays:
+    @property
+    def cell_heads(self) -> CellHeadArrays:
+        """What looks at cells; an error in one sentence for a run that was trained without them."""
         if self._cells is None:
             raise HyperPerturbError(
                 f"The run '{self.run.name}' was trained on a table of effects, without cells.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -88,6 +88,21 @@ def screen_values(screen: Screen, rows: np.ndarray, columns: np.ndarray) -> np.n
         Gene numbers.
     """
     out = np.zeros((len(rows), len(columns)), dtype=np.float32)
+    for here, block in value_blocks(screen, rows, columns):
+        out[here] = block
+    return out
+
+
+def value_blocks(screen: Screen, rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The values of :func:`screen_values` block by block, each with its place among the rows.
+
+    Parameters
+    ----------
+    rows
+        Increasing cell numbers.
+    columns
+        Gene numbers.
+    """
     done = 0
     for cells, block in screen.blocks():
         last = int(np.searchsorted(rows, cells.stop))
@@ -95,9 +110,8 @@ def screen_values(screen: Screen, rows: np.ndarray, columns: np.ndarray) -> np.n
             continue
         chosen = sparse.csr_matrix(block)[rows[done:last] - cells.start]
         chosen = chosen * screen.log_factor if screen.is_log else log_normalise(chosen)
-        out[done:last] = chosen[:, columns].toarray()
+        yield slice(done, last), chosen[:, columns].toarray()
         done = last
-    return out
 
 
 def head_genes(effects: Effects) -> tuple[str, ...]:

@@ -62,11 +62,16 @@ class CellHeadArrays:
 
     def __call__(self, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits (n, P) and strengths (n,) of shifts (n, H), which :attr:`inputs` makes."""
+        logits, hidden, _ = self.encode(shift)
+        return logits, np.logaddexp(0.0, (hidden @ self.value_kernel + self.value_bias)[:, 0])
+
+    def encode(self, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logits (n, P), hidden units (n, U) and points of the unit ball (n, d) of shifts (n, H)."""
         hidden = np.tanh(shift @ self.hidden_kernel + self.hidden_bias)
         point = poincare.expmap0(hidden @ self.tangent_kernel + self.tangent_bias, c=1.0)
         evidence = self.offset + shift @ self.evidence_kernel
         logits = evidence - self.scale * poincare.pairwise_dist(point, self.perturbation_points, c=1.0)
-        return logits, np.logaddexp(0.0, (hidden @ self.value_kernel + self.value_bias)[:, 0])
+        return logits, hidden, point
 
 
 def save_arrays(

@@ -42,6 +42,9 @@ EVALUATION = "evaluation"
 PROCESS = "process.json"
 """Which process was started for the run, and when."""
 
+CELL_VIEW = "drawing"
+"""Folder inside a run in which the drawing of its cells reports; see :mod:`hyperperturb.runs.cell_views`."""
+
 ENDED_SILENTLY = (
     "The process ended without finishing. Look into the run's log.txt; often the memory was not enough."
 )
@@ -483,9 +486,14 @@ def delete_run(run: RunDirectory) -> None:
     Raises
     ------
     HyperPerturbError
-        When it is still training, or is being judged.
+        When it is still training, is being judged, or its cells are being drawn.
     """
-    for folder, what in ((run, "still training"), (RunDirectory(run.file(EVALUATION)), "being judged")):
+    inside = (
+        (run, "still training"),
+        (RunDirectory(run.file(EVALUATION)), "being judged"),
+        (RunDirectory(run.file(CELL_VIEW)), "being drawn"),
+    )
+    for folder, what in inside:
         if folder._is_run() and folder.status.state == "running":
             raise HyperPerturbError(f"The run '{run.name}' is {what}.", hint="Cancel that first.")
     remove_folder(run.path)
