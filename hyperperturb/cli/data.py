@@ -172,6 +172,14 @@ def effects(
     layer: Layer = None,
     table: Tables = None,
     mode: Annotated[str, typer.Option(help="knockout, knockdown or activation.")] = "knockout",
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of obs with the batches: compare every cell with the controls of its own batch.",
+            show_default="all controls alike",
+        ),
+    ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -207,6 +215,7 @@ def effects(
             layer=report.layer,
             tables=table or (),
             mode=mode,
+            batch_column=batch,
             scheduler=scheduler,
             progress=progress,
         )
@@ -215,6 +224,7 @@ def effects(
         "out": str(out),
         "column": column,
         "control": control,
+        "batch": batch,
         "n_perturbations": len(found.perturbations),
         "n_response_genes": len(found.genes),
         "n_control_cells": int(found.n_control_cells),
@@ -226,6 +236,7 @@ def effects(
     print(
         f"{out}: {summary['n_perturbations']:,} perturbations x {summary['n_response_genes']:,} response genes,"
         f" against {summary['n_control_cells']:,} control cells ('{control}' in column '{column}')"
+        + (f", each batch of '{batch}' by itself" if batch else "")
     )
 
 

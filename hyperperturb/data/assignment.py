@@ -87,3 +87,48 @@ def assign_cells(screen: Screen, column: str, control: str) -> Assignment:
         codes=codes,
         n_cells=np.bincount(codes[codes >= 0], minlength=len(perturbations) + 1).astype(np.int64),
     )
+
+
+def split_controls(screen: Screen, assigned: Assignment, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Tell the controls of each batch apart, so that every cell can be compared with those of its own.
+
+    Parameters
+    ----------
+    screen
+        An open screen.
+    assigned
+        Its cells.
+    column
+        The ``obs`` column of batches; cells without one are a batch of their own.
+
+    Returns
+    -------
+    tuple
+        ``(n_cells,)`` int32: 0 … B − 1 for the controls of each batch, B … B + P − 1 for perturbations, −1 for cells
+        that are left out; and ``(P + 1, B)`` int64, the cells of the controls and of each perturbation in each batch.
+
+    Raises
+    ------
+    HyperPerturbError
+        No such column; a batch has perturbed cells and fewer than two controls.
+    """
+    labels = screen.label_codes(column)
+    names = [*labels.categories, "without a label"]
+    batch = np.where(labels.codes < 0, len(labels.categories), labels.codes)
+    used = assigned.codes >= 0
+    cells = np.zeros((len(assigned.n_cells), len(names)), dtype=np.int64)
+    np.add.at(cells, (assigned.codes[used], batch[used]), 1)
+    alone = np.flatnonzero((cells[0] < 2) & (cells[1:].sum(axis=0) > 0))
+    if len(alone):
+        n = int(cells[1:, alone].sum())
+        raise HyperPerturbError(
+            f"In column '{column}' of {screen.name}, {short_list([names[b] for b in alone], 4)} "
+            f"{'has' if len(alone) == 1 else 'have'} perturbed cells ({n:,}) but fewer than two controls.",
+            hint="Leave those cells out, or compare with the controls of all batches.",
+        )
+    kept = np.flatnonzero(cells[0] > 0)
+    place = np.full(len(names), -1)
+    place[kept] = np.arange(len(kept))
+    codes = np.where(assigned.codes > 0, assigned.codes - 1 + len(kept), -1)
+    codes = np.where(assigned.codes == 0, place[batch], codes).astype(np.int32)
+    return codes, cells[:, kept]

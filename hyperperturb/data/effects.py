@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from hyperperturb.data.assignment import Assignment, assign_cells
+from hyperperturb.data.assignment import assign_cells, split_controls
 from hyperperturb.data.genes import short_list
 from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.errors import HyperPerturbError
@@ -38,8 +38,8 @@ class Effects:
     genes
         ``(R,)`` response genes.
     effect
-        ``(P, R)`` float32: mean of log1p(CP10k) over the cells of a perturbation minus that over control cells;
-        natural-log units.
+        ``(P, R)`` float32: mean of log1p(CP10k) over the cells of a perturbation minus that over control cells (of the
+        same batches, where effects were computed so); natural-log units.
     standard_error
         ``(P, R)`` float32: sqrt(var_p / n_p + var_c / n_c) with unbiased variances; NaN where unknown (a perturbation
         of one cell, tables without errors).
@@ -259,6 +259,7 @@ def compute_effects(
     layer: str | None = None,
     tables: Sequence[str | Path] = (),
     mode: Mode = "knockout",
+    batch_column: str | None = None,
     scheduler: str | None = None,
     progress: Progress | None = None,
 ) -> Effects:
@@ -280,6 +281,10 @@ def compute_effects(
         As in :func:`~hyperperturb.data.screen.open_screen`; an open screen has its own.
     mode
         What the perturbations do to their targets.
+    batch_column
+        The ``obs`` column of batches: every perturbed cell is then compared with the controls of its own batch, so that
+        a perturbation whose cells are not spread over the batches as the controls are does not show their difference.
+        None compares with all controls.
     scheduler
         Address of a Dask scheduler whose workers read the file, under the same path, and add up; None for this process.
     progress
@@ -299,9 +304,9 @@ def compute_effects(
     if isinstance(source, Screen):
         if layer is not None and layer != (source.layer or "X"):
             raise HyperPerturbError(f"The open screen reads {source.where}, not '{layer}'.")
-        return _compute(source, column, control, mode, scheduler, tables, progress)
+        return _compute(source, column, control, mode, batch_column, scheduler, tables, progress)
     with open_screen(source, layer=layer, tables=tables) as screen:
-        return _compute(screen, column, control, mode, scheduler, tables, progress)
+        return _compute(screen, column, control, mode, batch_column, scheduler, tables, progress)
 
 
 def _compute(
@@ -309,78 +314,33 @@ def _compute(
     column: str,
     control: str,
     mode: Mode,
+    batch_column: str | None,
     scheduler: str | None,
     tables: Sequence[str | Path],
     progress: Progress | None,
 ) -> Effects:
     from hyperperturb.data.statistics import label_sums
+    from hyperperturb.data.sums import effects_of_sums
 
     assigned = assign_cells(screen, column, control)
     if progress is not None:
         progress(0.0, "Starting to read the screen")
-    report, n_labels = scaled(progress, 0.0, 0.98), len(assigned.n_cells)
+    codes, cells = assigned.codes, assigned.n_cells[:, None]
+    if batch_column is not None:
+        codes, cells = split_controls(screen, assigned, batch_column)
+    report, n_labels = scaled(progress, 0.0, 0.98), sum(cells.shape) - 1
     if scheduler is None:
-        sums = label_sums(screen, assigned.codes, n_labels, progress=report)
+        sums = label_sums(screen, codes, n_labels, progress=report)
     else:
         from hyperperturb.data.cluster import cluster_sums
 
-        sums = cluster_sums(
-            screen, assigned.codes, n_labels, scheduler=scheduler, tables=tables, progress=report
-        )
+        sums = cluster_sums(screen, codes, n_labels, scheduler=scheduler, tables=tables, progress=report)
     if progress is not None:
         progress(0.98, "Computing effects and their errors")
-    effects = effects_of_sums(sums, assigned, screen.genes, control=control, mode=mode)
+    effects = effects_of_sums(sums, assigned, screen.genes, control=control, mode=mode, cells=cells)
     if progress is not None:
         progress(1.0, "Effects computed")
     return effects
-
-
-def effects_of_sums(
-    sums: np.ndarray, assigned: Assignment, genes: tuple[str, ...], *, control: str, mode: Mode
-) -> Effects:
-    """Turn sums over cells into effects.
-
-    Parameters
-    ----------
-    sums
-        ``(P + 1, R, 3)``: what :func:`~hyperperturb.data.statistics.label_sums` gives, the control first.
-    assigned
-        Perturbations and their numbers of cells, at least one each.
-    genes, control, mode
-        As in :class:`Effects`.
-    """
-    n = assigned.n_cells
-    mean, variance = moments(sums[0], n[0])
-    effect = np.empty((len(n) - 1, len(genes)), dtype=np.float32)
-    error, detected = np.empty_like(effect), np.empty_like(effect)
-    for row in range(len(effect)):  # one at a time: the float64 sums are the largest thing in memory
-        own_mean, own_variance = moments(sums[row + 1], n[row + 1])
-        effect[row] = own_mean - mean
-        error[row] = np.sqrt(own_variance / n[row + 1] + variance / n[0])
-        detected[row] = sums[row + 1, :, 2] / n[row + 1]
-    return Effects(
-        perturbations=assigned.perturbations,
-        targets=assigned.targets,
-        genes=genes,
-        effect=effect,
-        standard_error=error,
-        n_cells=n[1:],
-        control=control,
-        control_mean=mean.astype(np.float32),
-        control_variance=variance.astype(np.float32),
-        n_control_cells=int(n[0]),
-        mode=mode,
-        detected=detected,
-        control_detected=(sums[0, :, 2] / n[0]).astype(np.float32),
-    )
-
-
-def moments(sums: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give mean and unbiased variance from sums and sums of squares, ``(R, 3)``; NaN variance for one cell."""
-    mean = sums[:, 0] / n
-    if n < 2:
-        return mean, np.full_like(mean, np.nan)
-    return mean, np.maximum(sums[:, 1] - n * mean * mean, 0.0) / (n - 1)
 
 
 def read_effects(path: str | Path, *, mode: Mode | None = None) -> Effects:

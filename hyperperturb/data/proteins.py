@@ -17,10 +17,11 @@ import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict
 
 from hyperperturb.data.assignment import Assignment, assign_cells
-from hyperperturb.data.effects import Effects, Mode, effects_of_sums
+from hyperperturb.data.effects import Effects, Mode
 from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.data.protein_files import ProteinFile, open_proteins
 from hyperperturb.data.protein_names import Rename, match_cells
+from hyperperturb.data.sums import effects_of_sums
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress, no_progress
 

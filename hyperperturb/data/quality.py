@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hyperperturb.data.assignment import Assignment, assign_cells
-from hyperperturb.data.effects import Mode, moments
+from hyperperturb.data.effects import Mode
 from hyperperturb.data.normalise import log_normalise
 from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.data.quality_guides import (
@@ -34,6 +34,7 @@ from hyperperturb.data.quality_report import RATE, BatchQuality, GuideQuality, P
 from hyperperturb.data.quality_warnings import find_warnings
 from hyperperturb.data.screen import count_labels, find_batch_column
 from hyperperturb.data.statistics import label_sums
+from hyperperturb.data.sums import moments
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import finite
 from hyperperturb.progress import Progress, RateMeter, scaled

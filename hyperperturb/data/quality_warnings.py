@@ -73,7 +73,7 @@ def _controls(quality: Quality) -> Iterator[Repair]:
 
 def _batches(quality: Quality) -> Iterator[Repair]:
     where = f"obs['{quality.batch_column}']"
-    mend = "Compare within batches, or leave out the batches in which the controls are missing."
+    within = f"Compare within batches: hyperperturb effects SCREEN OUT.parquet --batch {quality.batch_column}"
     bare = [batch for batch in quality.batches if batch.perturbed_cells and not batch.control_cells]
     if bare:
         yield Repair(
@@ -83,7 +83,7 @@ def _batches(quality: Quality) -> Iterator[Repair]:
             f"({short_list([batch.batch for batch in bare])}).",
             where=where,
             why="What sets such a batch apart looks like an effect of the perturbations that are in it.",
-            mend=mend,
+            mend="Leave the cells of these batches out.",
         )
     distance, p = quality.control_batch_distance, quality.control_batch_p
     if distance is not None and p is not None and distance > _UNBALANCED and p < RATE:
@@ -94,7 +94,7 @@ def _batches(quality: Quality) -> Iterator[Repair]:
             f"controls would have to be in another batch (chi-square p = {p:.2g}).",
             where=where,
             why="Differences between batches then show up as effects of all perturbations alike.",
-            mend=mend,
+            mend=f"{within}, and train on that table.",
         )
     q = adjusted(np.array([np.nan if r.batch_p is None else r.batch_p for r in quality.perturbations]))
     apart = [
@@ -111,7 +111,7 @@ def _batches(quality: Quality) -> Iterator[Repair]:
             f"than the controls ({_named(apart)}).",
             where=where,
             why="A part of their effect may be the batch's.",
-            mend="Read their effects with the batches in mind; the table gives distance and p-value of each.",
+            mend=f"{within}; the table gives distance and p-value of each.",
         )
 
 

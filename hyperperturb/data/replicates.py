@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hyperperturb.data.assignment import Assignment, assign_cells
-from hyperperturb.data.effects import Effects, Mode, effects_of_sums
+from hyperperturb.data.effects import Effects, Mode
 from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.data.quality_guides import find_guide_column
+from hyperperturb.data.sums import effects_of_sums
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress
 

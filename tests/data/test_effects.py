@@ -17,6 +17,7 @@ from hyperperturb.data.effects import Effects, compute_effects
 from hyperperturb.data.opening import open_screen
 from hyperperturb.data.prefetch import prefetch
 from hyperperturb.errors import HyperPerturbError
+from tests.data.conftest import small_adata
 
 STORAGES = {"csr": sp.csr_matrix, "csc": sp.csc_matrix, "dense": lambda x: x.toarray()}
 BY = {"column": "perturbation", "control": "control"}
@@ -217,6 +218,65 @@ def test_numbered_guides_of_the_control(adata):
     assert one.perturbations == whole.perturbations
 
 
+@pytest.mark.parametrize("storage", STORAGES)
+def test_every_batch_against_its_own_controls(adata, storage):
+    rng = np.random.default_rng(1)
+    labels = adata.obs["perturbation"].astype(str).to_numpy()
+    first = rng.random(adata.n_obs) < np.where(labels == "G1", 0.9, 0.3)
+    counts = adata.X.toarray()
+    counts[first, 10:20] *= 3
+    adata.X = STORAGES[storage](sp.csr_matrix(counts))
+    adata.obs["batch"] = pd.Categorical(np.where(first, "b1", "b2"), ["unused", "b1", "b2"])
+    found = compute_effects(adata, batch_column="batch", **BY)
+
+    logs = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+    for row, label in enumerate(found.perturbations):
+        mine = labels == label
+        reference, spread = 0.0, logs[mine].var(axis=0, ddof=1) / mine.sum()
+        for batch in (first, ~first):
+            there = logs[batch & (labels == "control")]
+            share = (mine & batch).sum() / mine.sum()
+            reference = reference + share * there.mean(axis=0)
+            spread = spread + share**2 * there.var(axis=0, ddof=1) / len(there)
+        np.testing.assert_allclose(found.effect[row], logs[mine].mean(axis=0) - reference, atol=1e-5)
+        np.testing.assert_allclose(found.standard_error[row], np.sqrt(spread), atol=1e-5)
+    plain = compute_effects(adata, **BY)
+    np.testing.assert_allclose(found.control_mean, plain.control_mean, atol=1e-6)
+    np.testing.assert_allclose(found.control_detected, plain.control_detected, atol=1e-6)
+    np.testing.assert_array_equal(found.n_cells, plain.n_cells)
+
+
+def test_batches_that_differ_do_not_look_like_effects():
+    adata = small_adata(3000)
+    labels = adata.obs["perturbation"].astype(str).to_numpy()
+    first = np.random.default_rng(1).random(adata.n_obs) < np.where(labels == "G1", 0.9, 0.2)
+    counts = adata.X.toarray()
+    counts[first, 10:20] *= 5
+    adata.X = sp.csr_matrix(counts)
+    adata.obs["batch"] = np.where(first, "b1", "b2")
+    plain, found = compute_effects(adata, **BY), compute_effects(adata, batch_column="batch", **BY)
+    before, after = (x.effect[x.index("G1"), 10:20] for x in (plain, found))
+    assert np.median(before) > 0.3
+    assert abs(np.median(after)) < 0.1
+
+
+def test_a_batch_without_controls(adata):
+    labels = adata.obs["perturbation"].astype(str).to_numpy()
+    batch = np.where(np.arange(adata.n_obs) % 3 == 0, "b1", "b2").astype(object)
+    batch[np.flatnonzero(labels == "G2")[:4]] = "b3"
+    adata.obs["batch"] = batch
+    with pytest.raises(HyperPerturbError, match=r"column 'batch' of .*, b3 has perturbed cells \(4\)"):
+        compute_effects(adata, batch_column="batch", **BY)
+    batch[np.flatnonzero(labels == "G2")[:4]] = None
+    adata.obs["batch"] = batch
+    with pytest.raises(HyperPerturbError, match="without a label has perturbed cells"):
+        compute_effects(adata, batch_column="batch", **BY)
+    batch[np.flatnonzero(labels == "control")[:1]] = "b4"  # controls alone need no company
+    adata.obs["batch"] = np.where([label is None for label in batch], "b1", batch)
+    found = compute_effects(adata, batch_column="batch", **BY)
+    assert np.isfinite(found.standard_error).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -226,6 +286,7 @@ def test_numbered_guides_of_the_control(adata):
         ),
         ({"column": "nothing"}, "no obs column 'nothing'"),
         ({"layer": "nothing"}, "no layer 'nothing'"),
+        ({"batch_column": "nothing"}, "no obs column 'nothing'"),
     ],
 )
 def test_wrong_choice(adata, arguments, sentence):
