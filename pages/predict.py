@@ -5,35 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from app.ui import cache, comparing, many, prediction, wanted
-from app.ui.answers import MOST_TARGETS, choose_genes, spelled
+from app.ui.answers import MOST_TARGETS, VIEWS, choose_genes, spelled, title
 from app.ui.frame import empty_state, guard, question
 from app.ui.state import chosen_genes, chosen_versus, chosen_view, chosen_wanted, current, select
-from app.ui.text import HAPPENS, HAPPENS_PLURAL, count, italic, listing
+from app.ui.text import count
 from hyperperturb.errors import HyperPerturbError
-
-VIEWS = {"one": "One perturbation", "many": "Many", "compare": "Compare two", "wanted": "Wanted change"}
-
-
-def title(view: str, genes: list[str], mode: str, *, n: int = 0, versus: list[str] | None = None) -> str:
-    """The question as a sentence with the genes in it; `n` is the length of a list of perturbations."""
-    if view == "wanted":
-        up, down, _ = chosen_wanted()
-        sides = [(word, side) for word, side in (("raise", up), ("lower", down)) if side]
-        wanted_change = " and ".join(f"{word} {listing(italic(side), limit=3)}" for word, side in sides)
-        return f"What would {wanted_change or 'make the change you want'}?"
-    if view == "compare":
-        both = [listing(italic(side)) for side in (genes, versus or []) if side]
-        return (
-            f"How do {' and '.join(both)} differ?" if len(both) == 2 else "How do two perturbations differ?"
-        )
-    if view == "many" and n != 1:
-        if not n:
-            return f"What happens if genes {HAPPENS_PLURAL[mode]}, one by one?"
-        return f"What happens if each of these {count(n)} {HAPPENS[mode]}?"
-    if not genes:
-        return f"What happens if a gene {HAPPENS[mode]}?"
-    verb = HAPPENS[mode] if len(genes) == 1 else HAPPENS_PLURAL[mode]
-    return f"What happens if {listing(italic(genes))} {verb}?"
 
 
 def choose_view(view: str) -> None:
@@ -108,7 +84,7 @@ with guard():
             choose_view(view)
             many.show(inference, found)
         else:
-            question(title(view, genes, mode, versus=chosen_versus()))
+            question(title(view, genes, mode, versus=chosen_versus(), wanted=chosen_wanted()[:2]))
             choose_view(view)
             if view == "compare":
                 comparing.show(inference, known)

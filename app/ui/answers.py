@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from app.ui.state import select
-from app.ui.text import GLOSSARY, count, plain
+from app.ui.text import GLOSSARY, HAPPENS, HAPPENS_PLURAL, count, italic, listing, plain
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
@@ -24,8 +24,40 @@ LEVELS = {
     "weak": ("Weak support", "gray"),
     "none": ("No support", "gray"),
 }
+VIEWS = {"one": "One perturbation", "many": "Many", "compare": "Compare two", "wanted": "Wanted change"}
+"""The kinds of question on the Predict page."""
 MOST_TARGETS = 8
 """Genes of one combination."""
+
+
+def title(
+    view: str,
+    genes: Sequence[str],
+    mode: str,
+    *,
+    n: int = 0,
+    versus: Sequence[str] = (),
+    wanted: tuple[Sequence[str], Sequence[str]] = ((), ()),
+) -> str:
+    """The question as a sentence with the genes in it.
+
+    `n` is the length of a list of perturbations, `versus` what is compared with the genes, `wanted` genes up and down.
+    """
+    if view == "wanted":
+        sides = [(word, side) for word, side in zip(("raise", "lower"), wanted, strict=True) if side]
+        change = " and ".join(f"{word} {listing(italic(side), limit=3)}" for word, side in sides)
+        return f"What would {change or 'make the change you want'}?"
+    if view == "compare":
+        both = " and ".join(" + ".join(italic(side)) for side in (genes, versus) if side)
+        return f"How do {both} differ?" if genes and versus else "How do two perturbations differ?"
+    if view == "many" and n != 1:
+        if not n:
+            return f"What happens if genes {HAPPENS_PLURAL[mode]}, one by one?"
+        return f"What happens if each of these {count(n)} {HAPPENS[mode]}?"
+    if not genes:
+        return f"What happens if a gene {HAPPENS[mode]}?"
+    verb = HAPPENS[mode] if len(genes) == 1 else HAPPENS_PLURAL[mode]
+    return f"What happens if {listing(italic(genes))} {verb}?"
 
 
 def support_line(support: Support, *, exact: bool = True, of: str = "") -> None:

@@ -34,6 +34,8 @@ PICTURES = {"against": "Effects against each other", "differences": "Largest dif
 
 def show(inference: HyperPerturbInference, known: list[str]) -> None:
     """Ask for the two, and show how they relate."""
+    if max(len(chosen_genes()), len(chosen_versus())) > MOST_TARGETS:
+        st.warning(f"One combination may have {MOST_TARGETS} genes; the first {MOST_TARGETS} are compared.")
     first, second = (spelled(genes, known)[:MOST_TARGETS] for genes in (chosen_genes(), chosen_versus()))
     left, right = st.columns(2, gap="large")
     help_text = "One gene, or several as one combined perturbation."
@@ -118,6 +120,8 @@ def _answer(inference: HyperPerturbInference, found: Comparison) -> None:
             ]
         )
     section("All response genes")
+    if max(len(chosen_genes()), len(chosen_versus())) > MOST_TARGETS:
+        st.warning(f"One combination may have {MOST_TARGETS} genes; the first {MOST_TARGETS} are compared.")
     first, second = (plain(name) for name in names)
     ranked = table.reindex(table["difference"].abs().sort_values(ascending=False, kind="stable").index)
     gene_table(

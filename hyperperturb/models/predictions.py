@@ -279,6 +279,7 @@ def to_anndata(inference: HyperPerturbInference, predictions: Predictions) -> An
         "ahead": inference.ahead,
         "curvature": float(inference.curvature),
         "units": "natural log of counts per 10,000 plus 1, against control",
+        "card": inference.run.file("card.md").read_text(encoding="utf-8"),
     }
     return AnnData(
         X=np.asarray(predictions.effect, dtype=np.float32),

@@ -184,6 +184,23 @@ def test_a_pasted_list_names_what_it_does_not_know(driver, inference):
     driver.no_traceback()
 
 
+def test_rows_of_the_list_are_opened_and_compared(driver, inference):
+    genes = [g for g in inference.genes["gene"] if inference.support([g]).level != "none" and g != LONG][:4]
+    opened(driver, inference, genes=",".join(genes), view="many")
+    rows_of_table = driver.page.locator(".st-key-table_many_table canvas").first
+    rows_of_table.wait_for()
+    rows_of_table.scroll_into_view_if_needed()
+    box = rows_of_table.bounding_box()
+    for row in (0, 1):  # the boxes at the left of the rows
+        driver.page.mouse.click(box["x"] + 20, box["y"] + 35 * (row + 1) + 17)
+        driver.settle()
+    driver.page.get_by_role("button", name=f"Compare {genes[0]} with {genes[1]}").click()
+    heading(driver, f"How do {genes[0]} and {genes[1]} differ?")
+    asked = address(driver)
+    assert (asked["genes"], asked["versus"], asked["view"]) == (genes[0], genes[1], "compare")
+    driver.no_traceback()
+
+
 def test_two_hundred_genes_by_address(driver, inference):
     genes = inference.genes["gene"].tolist()
     many = (genes * (200 // len(genes) + 1))[:200]

@@ -93,6 +93,7 @@ def test_the_file_holds_what_was_predicted(inference, double, tmp_path):
     assert list(read.obs["support"]) == [s.level for s in found.support]
     assert read.uns["hyperperturb"]["run"] == inference.run.name
     assert read.uns["hyperperturb"]["verdict"] == inference.verdict
+    assert inference.verdict in read.uns["hyperperturb"]["card"]
     assert list(read.uns["refused"]["perturbation"]) == ["NOBODY"]
     np.testing.assert_allclose(read.var["control_mean"], inference.effects.control_mean, rtol=1e-6)
     with pytest.raises(HyperPerturbError, match="nothing to write"):
