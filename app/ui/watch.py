@@ -155,8 +155,8 @@ def _where(status: RunStatus) -> str:
     step = STAGES.get(status.stage, status.stage)
     doing = f", at the step “{plain(step)}”" if step else ", before its first step"
     return (
-        f"It stopped after {duration(status.seconds)}{doing}. Resume it when the reason is gone, or change its settings "
-        "and start anew."
+        f"It stopped after {duration(status.seconds)}{doing}. Resume it when the reason is gone, or change its "
+        "settings and start anew."
     )
 
 

@@ -163,6 +163,8 @@ def test_runs_are_put_beside_each_other_and_the_address_keeps_it(driver, workspa
     driver.open("train?dataset=demo")
     box = driver.page.get_by_role("combobox", name="Compare runs")
     for option in ("own settings", "quick"):
+        box.scroll_into_view_if_needed()
+        driver.settle()  # a list that is open closes when the page is scrolled
         box.click()
         driver.page.get_by_role("option").filter(has_text=option).first.click()
         driver.settle()
