@@ -17,7 +17,7 @@ NumPy only: training, inference and the tests share this file, and none of it ne
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
@@ -25,10 +25,11 @@ from scipy.linalg import cho_factor, cho_solve
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models import local_process
-from hyperperturb.models.error_scale import fit_error_scale, size_factor
+from hyperperturb.models.error_scale import ErrorScale, fit_error_scale
 from hyperperturb.models.gene_kernels import (
     GeneKernels,
     KernelParameters,
+    connection,
     design_matrix,
     gene_groups,
     gene_kernel,
@@ -68,9 +69,8 @@ class EffectHead:
         (T, T): what the training perturbations take off the prior variance.
     scale
         (R,): signal variance of every response gene, in squared effect units.
-    size
-        Summed squared effects of a typical left-out prediction, in squared effect units: the variance grows with the
-        prediction (:mod:`hyperperturb.models.error_scale`); 0 where it does not.
+    error
+        How variances follow from those of the process (:mod:`hyperperturb.models.error_scale`).
     own_slope, own_level, own_error
         What a perturbation does to its own target: ``own_slope`` times the target's control level (R,), give or take
         ``own_error`` (natural-log units).
@@ -94,7 +94,7 @@ class EffectHead:
     own_level: np.ndarray
     interactions: Interactions | None = None
     local: LocalProcess | None = None
-    size: float = 0.0
+    error: ErrorScale = field(default_factory=ErrorScale)
 
     @classmethod
     def fit(
@@ -157,7 +157,7 @@ class EffectHead:
         chosen = parameters or search_parameters(targets, genes, Y, noise, kernels, seed)
         common = {"own_slope": slope, "own_error": own_error, "own_level": level}
         if isinstance(kernels, Neighbourhoods):
-            local, scale, size = local_process.fit(kernels, chosen, targets, genes, Y, noise, standard_error)
+            local, scale, error = local_process.fit(kernels, chosen, targets, genes, Y, noise, standard_error)
             return cls(
                 parameters=chosen,
                 kernels=kernels.landmarks.restricted_to(()),
@@ -166,7 +166,7 @@ class EffectHead:
                 coefficients=np.zeros((0, Y.shape[1])),
                 precision=np.zeros((0, 0)),
                 scale=scale,
-                size=size,
+                error=error,
                 local=local,
                 **common,
             )
@@ -182,13 +182,14 @@ class EffectHead:
         # The scale of each response gene is its maximum-likelihood value (Rasmussen & Williams 2006, §5.4.1),
         # stretched to what a held-out gene meets.
         scale = np.maximum(np.einsum("pr,pr->r", Y, solved) / len(Y), 1e-12)
-        size, stretch = fit_error_scale(
+        error, stretch = fit_error_scale(
             factor,
             solved,
             Y,
             gene_groups(targets, genes),
             noise=chosen.noise + noise,
             weight=np.sum(A**2, axis=1),
+            connected=(A > 0) @ connection(kernels, genes, genes) / np.sum(A > 0, axis=1),
             scale=scale,
             standard_error=standard_error,
         )
@@ -200,7 +201,7 @@ class EffectHead:
             coefficients=A.T @ solved,
             precision=A.T @ cho_solve(factor, A),
             scale=stretch * scale,
-            size=size,
+            error=error,
             **common,
             interactions=Interactions.solved(targets, factor, solved, A) if chosen.pair > 0 else None,
         )
@@ -231,12 +232,24 @@ class EffectHead:
             )
         if self.interactions is not None:
             mean += self._with_pairs(targets) @ self.interactions.coefficients
-        wider = size_factor(np.sum(mean**2, axis=1), np.asarray((B * B).sum(axis=1)).ravel(), self.size)
+        square = np.sum(mean**2, axis=1)
         rows, columns = self._own(targets)
         mean[rows, columns] = self.own_slope * self.own_level[columns]
         if not standard_error:
             return mean, None
-        error = np.sqrt(np.outer(self._variance(targets, B, genes) * wider, self.scale))
+        n_targets = np.diff(B.indptr)
+        connected = np.zeros(len(targets))
+        if self.local is None:
+            connected = (B > 0) @ connection(self.kernels, genes, self.target_genes) / n_targets
+        variance = self.error.variance(
+            self._variance(targets, B, genes),
+            square,
+            np.asarray((B * B).sum(axis=1)).ravel(),
+            connected,
+            n_targets > 1,
+            float(self.scale.sum()),
+        )
+        error = np.sqrt(np.outer(variance, self.scale))
         error[rows, columns] = self.own_error
         return mean, error
 

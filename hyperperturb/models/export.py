@@ -17,6 +17,7 @@ from hyperperturb.manifolds import poincare
 from hyperperturb.models.cells import CellInputs
 from hyperperturb.models.directions import Confidence, Directions, Discriminants
 from hyperperturb.models.effect_head import EffectHead
+from hyperperturb.models.error_scale import ErrorScale
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
 from hyperperturb.models.interactions import Interactions
 from hyperperturb.models.local_process import LocalProcess
@@ -97,7 +98,7 @@ def save_arrays(
         "parameters": asdict(head.parameters),
         "own_slope": head.own_slope,
         "own_error": head.own_error,
-        "size": head.size,
+        "error": asdict(head.error),
         "cells": None
         if cells is None
         else {
@@ -169,7 +170,8 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
             scale=arrays["scale"],
             own_slope=float(about["own_slope"]),
             own_error=float(about["own_error"]),
-            size=float(about.get("size", 0.0)),  # older runs have intervals that do not grow with the effect
+            # Older runs have intervals that grow with the effect in proportion, or not at all.
+            error=ErrorScale(**about.get("error", {"size": about.get("size", 0.0)})),
             own_level=arrays["own_level"],
             interactions=None
             if "pairs" not in about

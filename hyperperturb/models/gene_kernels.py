@@ -119,6 +119,20 @@ def gene_kernel(
     )
 
 
+def connection(kernels: GeneKernels, genes: Sequence[str], others: Sequence[str]) -> np.ndarray:
+    """How alike genes are to others on average, (len(genes),): the mean diffusion similarity, without a gene itself.
+
+    Examples
+    --------
+    >>> kernels = GeneKernels(("A", "B", "C"), np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 1.0]]))
+    >>> connection(kernels, ["A", "B", "D"], ["A", "B"]).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    alike = kernels.between(genes, others)[0]
+    same = np.array(genes, dtype=object)[:, None] == np.array(others, dtype=object)[None, :]
+    return np.where(same, 0.0, alike).sum(axis=1) / np.maximum((~same).sum(axis=1), 1)
+
+
 def sparse_design(targets: Sequence[Sequence[str]], genes: Sequence[str], factor: float) -> sparse.csr_array:
     """Perturbations as sums of genes, (P, T): 1 for a single target, ``factor`` for each of several."""
     column = {g: i for i, g in enumerate(genes)}

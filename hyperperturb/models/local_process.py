@@ -30,7 +30,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from hyperperturb.models.error_scale import looked_at, size_and_stretch
+from hyperperturb.models.error_scale import ErrorScale, looked_at, shape_and_stretch
 from hyperperturb.models.gene_kernels import KernelParameters, sparse_design
 from hyperperturb.models.local_prior import Prior, make_prior
 from hyperperturb.models.neighbourhoods import Neighbourhoods
@@ -180,7 +180,7 @@ def fit(
     Y: np.ndarray,
     noise: np.ndarray,
     standard_error: np.ndarray | None,
-) -> tuple[LocalProcess, np.ndarray, float]:
+) -> tuple[LocalProcess, np.ndarray, ErrorScale]:
     """Solve the effect head's process, and calibrate it on the genes that are left out, each with all it takes part in.
 
     Parameters
@@ -194,25 +194,26 @@ def fit(
 
     Returns
     -------
-    process, scale, size
-        ``scale`` (R,): signal variance of every response gene, in squared effect units; ``size``: see
-        :mod:`hyperperturb.models.error_scale`.
+    process, scale, error
+        ``scale`` (R,): signal variance of every response gene, in squared effect units; ``error``: how variances follow
+        from those of the process.
     """
     design = sparse_design(targets, target_genes, parameters.factor)
     prior = make_prior(neighbourhoods, parameters)
     noise = noise + parameters.noise
     process, left = solve(arrange(prior, target_genes, design), Y, noise, _by_gene)
     scale = np.maximum(left.likely, 1e-12)
-    size, stretch = size_and_stretch(
+    error, stretch = shape_and_stretch(
         left.square,
         left.variance - noise[left.rows],
         left.missed,
         rows=left.rows,
         weight=np.asarray((design * design).sum(axis=1)).ravel(),
+        connected=np.zeros(len(Y)),
         scale=scale,
         standard_error=standard_error,
     )
-    return process, stretch * scale, size
+    return process, stretch * scale, error
 
 
 def _by_gene(design: sparse.csr_array) -> list[np.ndarray]:

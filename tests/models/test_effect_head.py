@@ -9,6 +9,7 @@ import pytest
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models.effect_head import EffectHead
+from hyperperturb.models.error_scale import ErrorScale
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, design_matrix, gene_kernel
 
 N, R = 12, 7
@@ -84,12 +85,25 @@ def test_standard_errors_equal_the_process_written_out(head, kernels, table):
     effect, error = table
     noise = relative_noise(effect, error)
     _, variance = gaussian_process(kernels, FIXED, TARGETS, effect, noise, ASKED)
-    plain = replace(head, size=0.0).predict(ASKED)[1]
+    plain = replace(head, error=ErrorScale()).predict(ASKED)[1]
     assert plain == pytest.approx(np.sqrt(np.outer(variance, head.scale)), rel=1e-5)
     mean, error = head.predict(ASKED)
+    scale = head.error
     weight = np.array([len(q) * weight_of(q) ** 2 for q in ASKED])
-    wider = (0.3 + (mean**2).sum(axis=1) / (head.size * weight)) / 1.3
-    assert error == pytest.approx(plain * np.sqrt(wider)[:, None], rel=1e-6)
+    square = (mean**2).sum(axis=1)
+    larger = (0.3 + square / (scale.size * weight)) / 1.3
+    nearer = (0.3 + np.array([connected_by_hand(kernels, q) for q in ASKED]) / scale.connection) / 1.3
+    wider = np.minimum(plain[:, 0] ** 2 / head.scale[0], scale.cap * weight)
+    wider *= larger**scale.growth * nearer**scale.reach
+    beyond = np.array([len(q) > 1 for q in ASKED]) * scale.combination * square / head.scale.sum()
+    assert error == pytest.approx(np.sqrt(np.outer(wider + beyond, head.scale)), rel=1e-5)
+
+
+def connected_by_hand(kernels, target):
+    """Mean diffusion similarity of the targets with the genes that are hit, themselves left out."""
+    hit = sorted({g for t in TARGETS for g in t})
+    alike = [[kernels.diffusion[GENES.index(g), GENES.index(h)] for h in hit if h != g] for g in target]
+    return np.mean([np.mean(row) for row in alike])
 
 
 def test_nine_tenths_of_left_out_effects_lie_inside_the_intervals(head, kernels, table):
@@ -109,14 +123,13 @@ def test_nine_tenths_of_left_out_effects_lie_inside_the_intervals(head, kernels,
         )
         square = (mean**2).sum(axis=1) / [len(q) * weight_of(q) ** 2 for q in asked]
         sizes += square.tolist()
-        cases += [
-            (square[k], variance[k], (effect[i] - mean[k]) ** 2, error[i] ** 2) for k, i in enumerate(out)
-        ]
-    assert head.size == pytest.approx(np.mean(sizes), rel=1e-6)
-    inside = [
-        missed <= 1.645**2 * (variance * (0.3 + square / head.size) / 1.3 * head.scale + measured)
-        for square, variance, missed, measured in cases
-    ]
+        for k, i in enumerate(out):
+            weight = len(TARGETS[i]) * weight_of(TARGETS[i]) ** 2
+            about = variance[k], (mean[k] ** 2).sum(), weight, connected_by_hand(kernels, TARGETS[i])
+            expected = head.error.variance(*np.array([about]).T, np.array([False]), 1.0)[0]
+            cases.append((expected, (effect[i] - mean[k]) ** 2, error[i] ** 2))
+    assert head.error.size == pytest.approx(np.mean(sizes), rel=1e-6)
+    inside = [missed <= 1.645**2 * (expected * head.scale + measured) for expected, missed, measured in cases]
     assert np.mean(inside) == pytest.approx(0.9, abs=1.5 / (len(cases) * R))
 
 
@@ -127,7 +140,7 @@ def test_a_pair_of_unseen_genes_is_never_more_certain_than_the_process_allows(he
     for pair in (("G7", "G8"), ("G9", "G11"), ("G7", "G10")):
         _, alone = gaussian_process(kernels, FIXED, TARGETS, effect, noise, [(g,) for g in pair])
         _, both = gaussian_process(kernels, FIXED, TARGETS, effect, noise, [pair])
-        got = replace(head, size=0.0).predict([pair])[1][0] ** 2 / head.scale
+        got = replace(head, error=ErrorScale()).predict([pair])[1][0] ** 2 / head.scale
         independent = FIXED.factor**2 * alone.sum()
         assert got.min() >= independent - 1e-6
         assert got.max() <= max(independent, both[0]) + 2 * FIXED.factor**2 * FIXED.mean
@@ -195,7 +208,7 @@ def test_a_gene_outside_the_universe_gets_the_mean_effect_and_the_widest_error(h
     mean, _ = head.predict([("ELSEWHERE",), *((g,) for g in GENES)])
     cross = FIXED.mean * np.ones(len(head.target_genes))
     assert mean[0] == pytest.approx(cross @ head.coefficients)
-    _, error = replace(head, size=0.0).predict([("ELSEWHERE",), *((g,) for g in GENES)])
+    _, error = replace(head, error=ErrorScale()).predict([("ELSEWHERE",), *((g,) for g in GENES)])
     assert (error[0] >= error[1:] - 1e-12).all(), "before it is widened by the size of the effect"
 
 

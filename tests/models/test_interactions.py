@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from hyperperturb.data import compute_effects, simulate_screen
 from hyperperturb.models.effect_head import EffectHead
+from hyperperturb.models.error_scale import ErrorScale
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, design_matrix
 from hyperperturb.models.interactions import Interaction, interaction_score, pair_covariance, split_effect
 from hyperperturb.models.predictor import fit_head
@@ -92,7 +93,7 @@ def written_out(kernels, effect):
 
 def test_predictions_equal_the_process_written_out(head, kernels, effect):
     (total, variance), (beyond, beyond_variance) = written_out(kernels, effect)
-    mean, error = replace(head, size=0.0).predict(ASKED)
+    mean, error = replace(head, error=ErrorScale()).predict(ASKED)
     part, part_error = head.interaction(ASKED)
     # Kept similarities are float32.
     assert mean == pytest.approx(total, abs=1e-5)

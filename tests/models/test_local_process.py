@@ -12,6 +12,7 @@ import pytest
 from scipy import sparse
 
 from hyperperturb.models.effect_head import EffectHead
+from hyperperturb.models.error_scale import ErrorScale
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, design_matrix, gene_groups
 from hyperperturb.models.local_prior import make_prior
 from hyperperturb.models.local_process import arrange, solve
@@ -122,15 +123,16 @@ def test_with_all_targets_as_landmarks_it_is_the_exact_process(drawn, near, make
     asked = [*drawn.genes, "NOWHERE"]
     single = [(g,) for g in asked]
     assert process.mean(asked) == pytest.approx(head.predict(single, standard_error=False)[0], abs=1e-4)
-    variance = (replace(head, size=0.0).predict(single)[1] ** 2 / head.scale)[:, 0]
+    variance = (replace(head, error=ErrorScale()).predict(single)[1] ** 2 / head.scale)[:, 0]
     assert np.diag(process.covariance(asked)) == pytest.approx(variance, abs=1e-5)
     assert process.support(asked) == pytest.approx(head.support(asked), abs=1e-5)
     assert left.likely / left.likely.mean() == pytest.approx(head.scale / head.scale.mean(), rel=1e-4)
     local = EffectHead.fit(
         drawn.targets, drawn.response, drawn.effect, kernels=neighbourhoods, parameters=PARAMETERS
     )
-    assert local.scale == pytest.approx(head.scale, rel=1e-4)
-    assert local.size == pytest.approx(head.size, rel=1e-4)
+    assert local.error.size == pytest.approx(head.error.size, rel=1e-4)
+    assert local.error.cap == pytest.approx(head.error.cap, rel=1e-4)
+    assert (local.error.connection, local.error.combination > 0) == (0.0, True), "similarities are not kept"
 
 
 def gene_groups_of(A):
