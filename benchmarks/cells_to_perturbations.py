@@ -38,8 +38,13 @@ from hyperperturb.models.baselines import NetworkKernelRidge
 from hyperperturb.models.cell_evidence import candidate_inputs, choose_discriminants, naming_scores
 from hyperperturb.models.cell_training import fit_cell_heads, perturbation_points
 from hyperperturb.models.cells import CellInputs, Cells, control_spread, read_cells
-from hyperperturb.models.direction_training import fit_directions, held_out_effects, strongest
-from hyperperturb.models.directions import Directions
+from hyperperturb.models.direction_training import (
+    effects_from_cells,
+    fit_directions,
+    held_out_effects,
+    strongest,
+)
+from hyperperturb.models.directions import Confidence, Directions
 from hyperperturb.models.gene_space import place_genes
 from hyperperturb.models.predictor import fit_head, target_kernels
 from hyperperturb.models.record import cell_arrays
@@ -102,15 +107,18 @@ def states(
     looked_up: np.ndarray,
     effects: Effects,
     rng: np.random.Generator,
+    *,
+    measured: bool,
 ) -> tuple[list[dict], dict[str, list]]:
     """Ask for the perturbations of ``rows`` by means of their cells, and by lists of their strongest genes.
 
     ``known`` (P, H) are the effects as the model has them, ``looked_up`` those of the look-up; ``effects`` say what
-    the controls look like.
+    the controls look like; ``measured`` says that training had cells of all of them.
     """
     label, values = screen.cells.perturbation[rows], screen.cells.values[rows]
     control, spread = control_spread(effects, screen.cells.genes)
     inputs = shift_of(values)
+    of_cells = directions.of_measured if measured else directions.of_cells
     table, sure = [], {}
     for p in np.unique(label):
         mine = np.flatnonzero(label == p)
@@ -124,12 +132,13 @@ def states(
         for kind, chosen in asked:
             wanted = (inputs[chosen].mean(axis=0) - directions.control)[None]
             plain = (values[chosen].mean(axis=0) - control)[None]
-            _answer(table, sure, kind, p, directions, wanted, plain, known, looked_up, len(chosen))
+            _answer(table, sure, kind, p, directions, of_cells, wanted, plain, known, looked_up, len(chosen))
         up, down = strongest((values[mine].mean(axis=0) - control) / spread)
         plain = np.zeros((1, len(spread)))
         plain[0, up], plain[0, down] = 1.0, -1.0
         wanted = directions.list_shift(up, down, spread)
-        _answer(table, sure, "10 genes up, 10 down", p, directions, wanted, plain, known, looked_up, np.inf)
+        kind, of_lists = "10 genes up, 10 down", directions.of_lists
+        _answer(table, sure, kind, p, directions, of_lists, wanted, plain, known, looked_up, np.inf)
     return table, sure
 
 
@@ -139,13 +148,13 @@ def _answer(
     kind: str,
     p: int,
     directions: Directions,
+    confidence: Confidence,
     wanted: np.ndarray,
     plain: np.ndarray,
     known: np.ndarray,
     looked_up: np.ndarray,
     n_cells: float,
 ) -> None:
-    confidence = directions.of_lists if np.isinf(n_cells) else directions.of_cells
     cosines = directions.cosines(wanted, known)
     odds = confidence.log_odds(cosines, directions.lengths(wanted), n_cells)
     sure.setdefault(kind, []).append((np.hstack(confidence.probabilities(odds))[0], p))
@@ -183,6 +192,7 @@ def by_cell(screen: Screen, folds: int, wanted: int) -> tuple[dict, np.ndarray, 
             effects,
             screen.points,
             held,
+            partial(effects_from_cells, effects, screen.kernels, cells),
             curvature=screen.curvature,
             hidden_dim=s.hidden_dim,
             epochs=s.epochs,
@@ -210,7 +220,9 @@ def by_cell(screen: Screen, folds: int, wanted: int) -> tuple[dict, np.ndarray, 
         known = head.predict(effects.targets, standard_error=False)[0][:, column]
         measured = effects.effect[:, column].astype(np.float64)
         rng = np.random.default_rng(f)
-        table, more = states(screen, heads.inputs, heads.directions, test, known, measured, effects, rng)
+        table, more = states(
+            screen, heads.inputs, heads.directions, test, known, measured, effects, rng, measured=True
+        )
         tables += table
         for kind, each in more.items():
             sure.setdefault(kind, []).extend(each)
@@ -236,8 +248,9 @@ def by_gene(screen: Screen, folds: int) -> tuple[list, dict, list]:
         held = held_out_effects(effects, screen.kernels, cells.genes, folds=folds, seed=0)
         column = [effects.genes.index(g) for g in cells.genes]
         measured = effects.effect[:, column].astype(np.float64)
+        again = effects_from_cells(effects, screen.kernels, cells, train)
         directions = fit_directions(
-            inputs, rule, cells.values, cells.perturbation, train, tune, measured, spread, held, seed=0
+            inputs, rule, cells.values, cells.perturbation, train, tune, measured, spread, held, again, seed=0
         )
         targets = [screen.effects.targets[i] for i in split.test]
         head = fit_head(effects, screen.kernels, 0)
@@ -248,7 +261,7 @@ def by_gene(screen: Screen, folds: int) -> tuple[list, dict, list]:
         looked_up[split.train] = measured
         looked_up[split.test] = NetworkKernelRidge(screen.kernels)(effects, targets)[:, column]
         test = np.flatnonzero(np.isin(label, split.test))
-        table, more = states(screen, inputs, directions, test, known, looked_up, effects, rng)
+        table, more = states(screen, inputs, directions, test, known, looked_up, effects, rng, measured=False)
         tables += table
         for kind, each in more.items():
             sure.setdefault(kind, []).extend(each)

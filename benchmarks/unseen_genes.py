@@ -220,14 +220,6 @@ def main() -> None:
         scores = cross_validate(case.effects, predictors, splits=case.splits)
         print(f"**{case.name}**, {len(scores.perturbations)} held-out perturbations\n")
         print("\n".join(table(scores)), flush=True)
-        if args.part == "score":
-            found = scores.calibration()
-            print(f"\n{found.sentence}")
-            for what, values in (
-                ("perturbation", found.perturbation_coverage),
-                ("response gene", found.gene_coverage),
-            ):
-                print(f"Coverage by {what}, 5 to 95 % quantile: {', '.join(f'{v:.2f}' for v in values)}.")
         print(flush=True)
 
 

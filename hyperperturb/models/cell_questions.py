@@ -193,7 +193,8 @@ class CellQuestions:
             Best first: ``perturbation``, ``targets``, ``sign`` (``right`` or ``wrong``), ``intervention`` (what is to
             be done, such as ``knockdown``), ``score`` (cosine with the effect as the model knows it), ``probability``
             (of this perturbation with this sign; over both signs of all perturbations it adds up to 1; calibrated on
-            held-out perturbations) and ``evidence`` (cosine with the measured effect; NaN for unseen ones).
+            held-out cells, and on held-out perturbations where ``unseen`` or lists are asked for) and
+            ``evidence`` (cosine with the measured effect; NaN for unseen ones).
 
         Raises
         ------
@@ -211,7 +212,8 @@ class CellQuestions:
             inference.rank_perturbations(goal="target", up=["IRF1", "STAT1"], down=["MYC"])
         """
         heads = self.cell_heads
-        directions, confidence = heads.directions, heads.directions.of_cells
+        directions = heads.directions
+        confidence = directions.of_cells if unseen else directions.of_measured
         if (up or down) and goal != "target":
             raise HyperPerturbError(
                 f"Lists of genes up and down are no question for the goal '{goal}'.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,6 +67,7 @@ def fit_cell_heads(
     effects: Effects,
     targets: np.ndarray,
     held_out: Sequence[HeldOut],
+    known: Callable[[np.ndarray], np.ndarray],
     *,
     curvature: float,
     hidden_dim: int,
@@ -95,6 +96,10 @@ def fit_cell_heads(
     held_out
         Predicted effects of held-out genes (:func:`~hyperperturb.models.direction_training.held_out_effects`); they
         calibrate what is said about states and about perturbations whose cells were never seen.
+    known
+        Rows of cells → effects as they are known from these alone
+        (:func:`~hyperperturb.models.direction_training.effects_from_cells`); they calibrate what is said about states
+        of measured perturbations.
     curvature, hidden_dim, epochs, batch_size, learning_rate, validation_split, seed
         See :class:`hyperperturb.models.settings.TrainingSettings`.
     stdp
@@ -183,6 +188,7 @@ def fit_cell_heads(
         effects.restrict_genes(cells.genes).effect.astype(np.float64),
         spread,
         held_out,
+        known(train),
         seed=seed,
     )
     # What has been judged is then fitted to all cells, with the choices and weights that held-out cells made.

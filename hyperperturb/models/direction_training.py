@@ -12,9 +12,10 @@ from scipy.special import expit, log_softmax
 from hyperperturb.data.effects import Effects
 from hyperperturb.evaluation.splits import gene_folds
 from hyperperturb.models.cell_evidence import class_means
-from hyperperturb.models.cells import CellInputs
+from hyperperturb.models.cells import CellInputs, Cells, control_spread
 from hyperperturb.models.directions import Confidence, Directions, Discriminants
-from hyperperturb.models.gene_kernels import GeneKernels
+from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
+from hyperperturb.models.neighbourhoods import Neighbourhoods
 from hyperperturb.models.predictor import fit_head
 
 _SIZES = (1, 10, 30, 100, 300)
@@ -59,6 +60,46 @@ def held_out_effects(
     return out
 
 
+def effects_from_cells(
+    effects: Effects,
+    kernels: GeneKernels | Neighbourhoods,
+    cells: Cells,
+    rows: np.ndarray,
+    *,
+    parameters: KernelParameters | None = None,
+) -> np.ndarray:
+    """Effects of all perturbations as the head knows them when only some cells had been measured, (P, H).
+
+    What other cells of the same perturbations say about them is then a question that the answer does not contain.
+
+    Parameters
+    ----------
+    effects
+        All measured effects.
+    kernels
+        What the head knows about genes.
+    cells
+        Perturbed cells; numbers of perturbations refer to ``effects``.
+    rows
+        The cells that count. A perturbation without any is predicted.
+    parameters
+        Of the head; None searches for them.
+    """
+    known = effects.restrict_genes(cells.genes)
+    label = cells.perturbation[rows]
+    counts = np.bincount(label, minlength=len(known.perturbations))
+    control, _ = control_spread(effects, cells.genes)
+    less = np.sqrt(np.maximum(known.n_cells, 1) / np.maximum(counts, 1))
+    known = replace(
+        known,
+        effect=(class_means(cells.values[rows], label, len(counts)) - control).astype(np.float32),
+        standard_error=known.standard_error * less[:, None].astype(np.float32),
+        n_cells=counts,
+    )
+    known = known.select([p for p, n in zip(known.perturbations, counts, strict=True) if n])
+    return fit_head(known, kernels, parameters=parameters).predict(effects.targets, standard_error=False)[0]
+
+
 def fit_directions(
     inputs: CellInputs,
     rule: Discriminants,
@@ -69,10 +110,11 @@ def fit_directions(
     effect: np.ndarray,
     spread: np.ndarray,
     folds: Sequence[HeldOut],
+    known: np.ndarray,
     *,
     seed: int,
 ) -> Directions:
-    """How effects show among these cells, calibrated on held-out perturbations.
+    """How effects show among these cells, calibrated on held-out perturbations and on held-out cells.
 
     Parameters
     ----------
@@ -89,6 +131,9 @@ def fit_directions(
     folds
         Predictions for held-out genes. In each fold the held-out perturbations are asked for, once by means of their
         cells and once by lists of genes, among all perturbations and their opposites.
+    known
+        (P, H) effects as the head knows them from the cells of ``train`` alone (:func:`effects_from_cells`); the other
+        cells ask for them, which says how sure an answer may be among perturbations that were measured.
     seed
         Of the draw of cells.
     """
@@ -100,8 +145,11 @@ def fit_directions(
     rng = np.random.default_rng(seed)
     of_cells = calibrate(cell_queries(directions, shift, label, folds, rng))
     of_lists = calibrate(list_queries(directions, effect, spread, folds))
+    others = np.setdiff1d(np.arange(len(label)), train)
+    measured = [HeldOut(np.arange(len(effect)), known)]
+    of_measured = calibrate(cell_queries(directions, shift[others], label[others], measured, rng))
     unseen = _calibrate_unseen(directions, rule, shift[tune], label[tune], folds)
-    return replace(directions, of_cells=of_cells, of_lists=of_lists, unseen=unseen)
+    return replace(directions, of_cells=of_cells, of_lists=of_lists, of_measured=of_measured, unseen=unseen)
 
 
 def _effects_in_inputs(
@@ -138,7 +186,7 @@ def cell_queries(
     folds: Sequence[HeldOut],
     rng: np.random.Generator,
 ) -> Queries:
-    """Means of a few or many cells of each held-out perturbation."""
+    """Means of a few or many cells of each perturbation, compared with the effects of the fold that holds it out."""
     members = {int(p): np.flatnonzero(label == p) for p in np.unique(label)}
     plan = [
         (p, min(size, len(rows))) for p, rows in members.items() for size in _SIZES for _ in range(_DRAWS)

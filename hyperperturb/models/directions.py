@@ -114,7 +114,10 @@ class Directions:
     rule
         Discriminants of the inputs; their precision is the metric of all cosines and lengths.
     of_cells, of_lists
-        How sure a shift of cells, or one made of lists of genes, may be.
+        How sure a shift of cells, or one made of lists of genes, may be, where the right perturbation's effect may have
+        been predicted.
+    of_measured
+        How sure a shift of cells may be among perturbations that were all measured.
     unseen
         For naming cells where some perturbations are known by their predicted effects alone: weight of the
         discriminants, and what is added to the scores of those perturbations.
@@ -125,6 +128,7 @@ class Directions:
     rule: Discriminants
     of_cells: Confidence = field(default_factory=Confidence)
     of_lists: Confidence = field(default_factory=Confidence)
+    of_measured: Confidence = field(default_factory=Confidence)
     unseen: tuple[float, float] = (1.0, 0.0)
 
     def cosines(self, shifts: np.ndarray, effects: np.ndarray) -> np.ndarray:
@@ -201,7 +205,7 @@ class Directions:
         n_cells
             Cells behind the shift; infinite for lists of genes.
         confidence
-            :attr:`of_cells` or :attr:`of_lists`.
+            :attr:`of_cells`, :attr:`of_lists` or :attr:`of_measured`.
 
         Returns
         -------

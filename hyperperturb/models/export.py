@@ -23,7 +23,7 @@ from hyperperturb.models.interactions import Interactions
 from hyperperturb.models.local_process import LocalProcess
 
 _RULE = ("centroid", "precision", "log_prior")
-_CALIBRATION = ("of_cells", "of_lists", "unseen")
+_CALIBRATION = ("of_cells", "of_lists", "of_measured", "unseen")
 _CELL_ARRAYS = (
     "hidden_kernel",
     "hidden_bias",
@@ -195,6 +195,8 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
                     rule=Discriminants(**{name: arrays[f"cells_{name}"] for name in _RULE}),
                     of_cells=Confidence(*about["cells"]["of_cells"]),
                     of_lists=Confidence(*about["cells"]["of_lists"]),
+                    # Older runs were as cautious about measured perturbations as about predicted ones.
+                    of_measured=Confidence(*about["cells"].get("of_measured", about["cells"]["of_cells"])),
                     unseen=tuple(about["cells"]["unseen"]),
                 ),
                 **{name: arrays[f"cells_{name}"] for name in _CELL_ARRAYS},

@@ -20,7 +20,7 @@ from hyperperturb.evaluation.verdict import MODEL
 from hyperperturb.models.baselines import simple_baselines
 from hyperperturb.models.cell_training import fit_cell_heads, perturbation_points
 from hyperperturb.models.cells import read_cells
-from hyperperturb.models.direction_training import held_out_effects
+from hyperperturb.models.direction_training import effects_from_cells, held_out_effects
 from hyperperturb.models.epochs import EpochReport
 from hyperperturb.models.export import hyperbolic_similarity
 from hyperperturb.models.gene_space import place_genes
@@ -297,6 +297,7 @@ def _train(
                 effects,
                 perturbation_points(points, [[row[g] for g in target] for target in effects.targets]),
                 held_out_effects(effects, kernels, table.genes, folds=settings.folds, seed=settings.seed),
+                partial(effects_from_cells, effects, kernels, table, parameters=head.parameters),
                 curvature=curvature,
                 hidden_dim=settings.hidden_dim,
                 epochs=settings.epochs,

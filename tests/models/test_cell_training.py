@@ -58,6 +58,7 @@ def fit(epochs: int = 8, seed: int = 0, **options):
         effects,
         points,
         [HeldOut(np.arange(P), effects.effect.astype(float))],
+        lambda rows: effects.effect.astype(float),
         curvature=1.3,
         hidden_dim=16,
         epochs=epochs,

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from hyperperturb.data.effects import Effects
 from hyperperturb.models.cell_evidence import candidate_inputs, fit_discriminants, naming_scores
+from hyperperturb.models.cells import Cells
 from hyperperturb.models.direction_training import (
     HeldOut,
     Queries,
     calibrate,
     cell_queries,
+    effects_from_cells,
     fit_directions,
     strongest,
 )
 from hyperperturb.models.directions import Confidence, Directions, Discriminants
+from hyperperturb.models.gene_kernels import GeneKernels
 
 P, H, N = 12, 30, 4000
 
@@ -97,7 +103,9 @@ def made():
     inputs = candidate_inputs(values, np.full(H, 10.0), spread)[0]
     train, tune = np.arange(0, N, 2), np.arange(1, N, 2)
     rule = fit_discriminants(inputs(values[train]), label[train], P)[0]
-    directions = fit_directions(inputs, rule, values, label, train, tune, effect, spread, folds, seed=0)
+    directions = fit_directions(
+        inputs, rule, values, label, train, tune, effect, spread, folds, effect, seed=0
+    )
     return directions, inputs(values), label, effect, spread, folds
 
 
@@ -115,6 +123,62 @@ def test_held_out_perturbations_are_found_with_their_sign_and_probabilities_hold
     many = queries.n_cells >= 100
     assert naming_scores(np.log(both[many]), queries.right[many])["top1"] > 0.95
     assert naming_scores(np.log(both), queries.right)["ece"] < 0.12
+
+
+def test_measured_perturbations_are_named_surer_and_just_as_honestly(made):
+    """Their effects are known, where those of held-out ones are predicted with errors."""
+    directions, shift, label, effect, _, _ = made
+    known = [HeldOut(np.arange(P), effect)]
+    queries = cell_queries(directions, shift, label, known, np.random.default_rng(9))
+    asked = queries.cosines, queries.lengths, queries.n_cells
+    sure, eces = [], []
+    for confidence in (directions.of_measured, directions.of_cells):
+        both = np.hstack(confidence.probabilities(confidence.log_odds(*asked)))
+        sure.append(both.max(axis=1).mean())
+        eces.append(naming_scores(np.log(both), queries.right)["ece"])
+    assert sure[0] > sure[1]
+    assert eces[0] < min(0.05, eces[1])
+
+
+def test_effects_from_some_cells_are_those_of_these_cells_and_of_no_others(made_screen):
+    effects, kernels, cells = made_screen
+    rows = np.arange(len(cells.perturbation) // 2)
+    known = effects_from_cells(effects, kernels, cells, rows)
+    assert known.shape == effects.effect.shape
+    others = np.setdiff1d(np.arange(len(cells.perturbation)), rows)
+    changed = cells.values.copy()
+    changed[others] += 5.0
+    same = effects_from_cells(effects, kernels, replace(cells, values=changed), rows)
+    np.testing.assert_array_equal(known, same)
+    assert np.sum((known - effects.effect) ** 2) < 0.3 * np.sum(effects.effect**2)
+    # A perturbation none of whose cells count is predicted, from the others.
+    without = rows[cells.perturbation[rows] != 0]
+    predicted = effects_from_cells(effects, kernels, cells, without)
+    assert np.linalg.norm(predicted[0] - effects.effect[0]) > np.linalg.norm(known[0] - effects.effect[0])
+
+
+@pytest.fixture(scope="module")
+def made_screen():
+    """Effects, what networks know (nothing), and cells of ten perturbations."""
+    rng = np.random.default_rng(4)
+    n, genes = 10, tuple(f"R{i}" for i in range(H))
+    effect = 0.6 * rng.normal(size=(n, H)).astype(np.float32)
+    label = np.arange(1200) % n
+    values = (1.0 + effect[label] + rng.normal(size=(1200, H))).astype(np.float32)
+    names = tuple(f"P{i}" for i in range(n))
+    effects = Effects(
+        perturbations=names,
+        targets=tuple((name,) for name in names),
+        genes=genes,
+        effect=effect,
+        standard_error=np.full((n, H), 1 / np.sqrt(120), dtype=np.float32),
+        n_cells=np.full(n, 120),
+        control="control",
+        control_mean=np.ones(H, dtype=np.float32),
+        control_variance=np.ones(H, dtype=np.float32),
+        n_control_cells=500,
+    )
+    return effects, GeneKernels(names, np.eye(n)), Cells(genes, values, label)
 
 
 def test_cells_of_unseen_perturbations_are_named_by_predicted_effects(made):

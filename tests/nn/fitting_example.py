@@ -126,6 +126,7 @@ def train_cells(folder: Path, name: str) -> None:
         effects,
         (0.4 * rng.uniform(-1, 1, size=(6, 4))).astype(np.float32),
         [HeldOut(np.arange(6), effect.astype(float))],
+        lambda rows: effect.astype(float),
         curvature=1.0,
         hidden_dim=8,
         epochs=3,
