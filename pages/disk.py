@@ -6,63 +6,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.components.poincare_disk import LABELS, poincare_disk
-from app.ui import cache, gene_card
+from app.components.poincare_disk import poincare_disk
+from app.ui import cache, disk_look, gene_card, gene_set
 from app.ui.frame import empty_state, guard, question
-from app.ui.state import chosen_gene, current, select
+from app.ui.state import chosen_gene, chosen_gene_set, current, select
 from app.ui.text import count, number
 
 if TYPE_CHECKING:
     from hyperperturb.models.inference import HyperPerturbInference
-
-# Columns that colour and size may show, and whether they are categories.
-COLOURS = {
-    "community": True,
-    "degree": False,
-    "strength": False,
-    "pagerank": False,
-    "betweenness": False,
-    "core": False,
-    "eigenvector": False,
-    "support": False,
-    "control_mean": False,
-    "n_perturbations": False,
-    "is_target": True,
-    "is_response": True,
-}
-PREDICTED = "predicted effect"
-
-
-def word(column: str) -> str:
-    """A column as people read it."""
-    return {
-        "strength": "link strength",
-        "is_target": "perturbed or not",
-        "is_response": "measured or not",
-    }.get(column, LABELS.get(column, column.replace("_", " ")))
-
-
-def controls(inference: HyperPerturbInference, gene: str) -> tuple[str, str]:
-    """Search, colour and size; returns the columns chosen."""
-    genes = inference.genes
-    search, colour, size = st.columns([1.6, 1, 1])
-    names = sorted(genes["gene"].astype(str))
-    st.session_state["disk_search"] = gene if gene in names else None
-    search.selectbox(
-        "Find a gene",
-        names,
-        key="disk_search",
-        index=None,
-        placeholder="Type a symbol",
-        on_change=lambda: select(gene=st.session_state["disk_search"] or ""),
-    )
-    there = [name for name in COLOURS if name in genes and genes[name].notna().any()]
-    by = colour.selectbox(
-        "Colour", [*there, PREDICTED] if gene else there, key="disk_colour", format_func=word
-    )
-    measures = [name for name in there if not COLOURS[name]]
-    by_size = size.selectbox("Size", measures, key="disk_size", format_func=word)
-    return by, by_size
 
 
 @st.fragment
@@ -73,51 +24,47 @@ def explore(run_name: str) -> None:
         run = next(entry for entry in now.runs if entry.name == run_name)
         inference = cache.inference(run)
         gene = chosen_gene()
-        colour, size = controls(inference, gene)
-        table = inference.genes
-        if colour == PREDICTED:
-            table = with_prediction(inference, gene)
+        look = disk_look.choose(inference, gene)
         picture, card = st.columns([2.1, 1], gap="large")
         with picture:
             picked = poincare_disk(
-                table,
-                color=colour,
-                size=size,
+                look.table,
+                color=look.colour,
+                size=look.size,
+                hubs=look.hubs,
                 selected=gene or None,
+                second=look.second or None,
+                second_distance=inference.distance(gene, look.second) if look.second else None,
                 neighbours=inference.neighbours,
-                categorical=COLOURS.get(colour, False),
-                diverging=colour == PREDICTED,
+                gene_set=chosen_gene_set(),
+                categorical=look.categorical,
+                diverging=look.colour == disk_look.PREDICTED,
                 curvature=inference.curvature,
                 height=680,
                 key="disk",
-                on_select=lambda name: select(gene=name or ""),
+                on_select=lambda name: select(gene=name or "", second=""),
+                on_second=lambda name: select(second=name or ""),
+                on_lasso=lambda names: select(gene_set=names or ()),
+                file_name=f"disk-{run_name}",
             )
         with card, st.container(key="gene_card"):
             if picked:
-                gene_card.show(inference, picked, run=run_name)
+                gene_card.show(inference, picked, run=run_name, second=look.second)
             else:
-                overview(inference)
+                overview(inference, look.hubs)
+        gene_set.show(now, inference, run=run_name)
 
 
-def with_prediction(inference: HyperPerturbInference, gene: str):
-    """The genes with the predicted effect of `gene` as one more column; empty where there is none."""
-    try:
-        effect = inference.predict_effects([gene]).table.set_index("gene")["effect"]
-    except ValueError:
-        effect = {}
-    return inference.genes.assign(**{PREDICTED: inference.genes["gene"].map(effect).astype(float)})
-
-
-def overview(inference: HyperPerturbInference) -> None:
+def overview(inference: HyperPerturbInference, by: str) -> None:
     """What the card says before a gene is chosen."""
     genes = inference.genes
-    hubs = genes.nlargest(6, "degree")
+    hubs = genes.nlargest(6, by)
     st.markdown("### Choose a gene")
     st.markdown(
         ":gray[Click a point, or type a symbol. The card then shows who is near it and what perturbing it is predicted "
         "to do.]"
     )
-    st.markdown("The six with the most links")
+    st.markdown(f"The six largest by {disk_look.word(by)}")
     with st.container(horizontal=True, gap="small", key="hubs"):
         for name in hubs["gene"]:
             st.button(str(name), key=f"hub_{name}", on_click=select, kwargs={"gene": str(name)})

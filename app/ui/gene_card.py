@@ -50,8 +50,8 @@ def measured(inference: HyperPerturbInference, gene: str) -> tuple[str, int] | N
     return label, int(np.nansum(moved))
 
 
-def show(inference: HyperPerturbInference, gene: str, *, run: str) -> None:
-    """Draw the card of `gene`."""
+def show(inference: HyperPerturbInference, gene: str, *, run: str, second: str = "") -> None:
+    """Draw the card of `gene`, with its distance to the gene `second`."""
     genes = inference.genes
     found = genes.index[genes["gene"] == gene]
     if len(found) == 0:
@@ -67,9 +67,12 @@ def show(inference: HyperPerturbInference, gene: str, *, run: str) -> None:
         "the middle",
         help=GLOSSARY["radius"],
     )
+    if second:
+        _apart(inference, gene, second)
     support_line(inference.support([gene]))
     _chips("Nearest", inference.nearest(gene, k=3), "nearest", gene)
     _chips("Inward", inference.inward(gene, k=3), "inward", gene)
+    _chips("Outward", inference.outward(gene, k=3), "outward", gene)
     own = measured(inference, gene)
     if own is not None:
         label, moved = own
@@ -83,14 +86,20 @@ def show(inference: HyperPerturbInference, gene: str, *, run: str) -> None:
     go("predict", "Open in Predict", key="card_predict", primary=True, run=run, genes=gene)
 
 
+def _apart(inference: HyperPerturbInference, gene: str, second: str) -> None:
+    """How far a second gene is, and how that compares with all others."""
+    distance = inference.distance(gene, second)
+    closer = inference.share_closer(gene, second)
+    st.markdown(
+        f"**{number(distance)}** to *{plain(second)}*, nearer than {number(100 * (1 - closer), 2)} % of the genes",
+        help=GLOSSARY["hyperbolic distance"],
+    )
+
+
 def _chips(title: str, near: pd.DataFrame, kind: str, gene: str) -> None:
     names = [str(name) for name in near["gene"]] if len(near) else []
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"chips_{kind}"):
-        help_text = (
-            "The genes at the smallest hyperbolic distance."
-            if kind == "nearest"
-            else "The nearest genes that lie closer to the middle: its likely upstream."
-        )
+        help_text = {"nearest": "The genes at the smallest hyperbolic distance."}.get(kind) or GLOSSARY[kind]
         st.markdown(f":small[:gray[{title}]]", help=help_text, width="content")
         if not names:
             st.markdown(":small[none]", width="content")

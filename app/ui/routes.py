@@ -26,7 +26,10 @@ ROUTES: dict[str, Route] = {
     "data": Route("datasets.py", "Data", "data", "", ("dataset",)),
     "controls": Route("controls.py", "Controls", "controls", "", ("dataset",)),
     "train": Route("train.py", "Train", "train", "", ("dataset", "run", "compare")),
-    "disk": Route("disk.py", "Poincaré disk", "disk", "Explore", ("run", "gene")),
+    "disk": Route(
+        *("disk.py", "Poincaré disk", "disk", "Explore"),
+        ("run", "gene", "second", "colour", "size", "hubs", "set"),
+    ),
     "cells": Route("cells.py", "Cells", "cells", "Explore", ("run", "goal", "group")),
     "predict": Route(
         *("predict.py", "Predict", "predict", "Ask"),

@@ -22,7 +22,10 @@ from hyperperturb.runs.workspace import Workspace
 NAMES = (
     *("dataset", "run", "gene", "genes", "goal", "group", "perturbation", "compare"),
     *("view", "picture", "versus", "up", "down", "untested"),  # of Predict
+    *("second", "colour", "size", "hubs", "set"),  # of the disk
 )
+LONGEST = 4000
+"""Characters of a choice that are written into the address."""
 _PREFIX = "chosen_"
 
 
@@ -43,7 +46,7 @@ def sync(page_key: str) -> None:
     for name in NAMES:
         if name in st.query_params:
             st.session_state[_PREFIX + name] = st.query_params[name]
-        elif name in carried and _get(name):
+        elif name in carried and _get(name) and len(_get(name)) <= LONGEST:
             st.query_params[name] = _get(name)
         if name not in carried and name in st.query_params:
             del st.query_params[name]
@@ -65,13 +68,19 @@ def select(
     up: Sequence[str] | None = None,
     down: Sequence[str] | None = None,
     untested: bool | None = None,
+    second: str | None = None,
+    colour: str | None = None,
+    size: str | None = None,
+    hubs: str | None = None,
+    gene_set: Sequence[str] | None = None,
 ) -> None:
     """Choose a dataset, a run, a gene of the disk, the genes of the question, or a perturbation to judge.
 
     `goal` and `group` are the question about cells and the label of the cells, `compare` the runs beside each other on
     Train. On Predict, `view` is the kind of
     question, `picture` what is drawn of the answer, `versus` what `genes` are compared with, `up` and `down` a wanted
-    change, `untested` whether genes that were never perturbed may make it. An empty one takes the choice back.
+    change, `untested` whether genes that were never perturbed may make it. `second`, `colour`, `size` and `hubs` say
+    how the disk is drawn, `gene_set` which genes were gathered in it. An empty one takes the choice back.
 
     A new dataset takes the run back unless one is given with it. `gene` also becomes the question of Predict.
     """
@@ -83,14 +92,10 @@ def select(
     values = {"dataset": dataset, "run": run, "gene": gene, "perturbation": perturbation}
     values |= {"goal": goal, "group": group}
     values |= {"view": view, "picture": picture}
+    values |= {"second": second, "colour": colour, "size": size, "hubs": hubs}
     values["untested"] = None if untested is None else ("yes" if untested else "")
-    for name, several in (
-        ("genes", genes),
-        ("versus", versus),
-        ("up", up),
-        ("down", down),
-        ("compare", compare),
-    ):
+    lists = {"genes": genes, "versus": versus, "up": up, "down": down, "compare": compare, "set": gene_set}
+    for name, several in lists.items():
         values[name] = None if several is None else ",".join(several)
     for name, value in values.items():
         if value is not None:
@@ -99,6 +104,8 @@ def select(
 
 def _write(name: str, value: str) -> None:
     st.session_state[_PREFIX + name] = value
+    if len(value) > LONGEST:  # kept for the session; browsers and servers cut longer addresses
+        value = ""
     if value and name in ROUTES[st.session_state.get("page_key", "home")].carries:
         st.query_params[name] = value
     elif name in st.query_params:
@@ -113,6 +120,11 @@ def chosen_gene() -> str:
 def chosen_genes() -> list[str]:
     """The genes of the question on the Predict page."""
     return _listed("genes")
+
+
+def chosen_gene_set() -> list[str]:
+    """The genes that were gathered in the disk."""
+    return _listed("set")
 
 
 def _listed(name: str) -> list[str]:
@@ -137,6 +149,9 @@ def chosen_versus() -> list[str]:
 def chosen_wanted() -> tuple[list[str], list[str], bool]:
     """Genes that should rise, that should fall, and whether genes that were never perturbed may do it."""
     return _listed("up"), _listed("down"), _get("untested") == "yes"
+def chosen_look(name: str, allowed: Sequence[str]) -> str:
+    """How the disk is drawn (`name` is second, colour, size or hubs): what is chosen, where it is allowed, else nothing."""
+    return _get(name) if _get(name) in allowed else ""
 
 
 def chosen_comparison() -> list[str]:

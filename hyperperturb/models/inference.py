@@ -21,6 +21,7 @@ from hyperperturb.models.cell_questions import CellQuestions
 from hyperperturb.models.export import load_arrays
 from hyperperturb.models.interactions import Interaction, split_effect
 from hyperperturb.models.left_out import left_out_effects
+from hyperperturb.models.strength import sensitivity
 from hyperperturb.runs.directory import RunDirectory
 
 Level = Literal["measured", "supported", "weak", "none"]
@@ -145,6 +146,13 @@ class HyperPerturbInference(CellQuestions):
         """The combined gene network of the universe."""
         return load_network(self.run.file("network.npz"))
 
+    @cached_property
+    def sensitivity(self) -> pd.Series:
+        """How strongly each measured gene answers to the screen's perturbations, by gene name; see :func:`sensitivity`."""
+        if "sensitivity" in self.genes:
+            return self.genes.set_index("gene")["sensitivity"].dropna()
+        return pd.Series(sensitivity(self.effects), index=self.effects.genes, name="sensitivity").dropna()
+
     @property
     def perturbations(self) -> tuple[str, ...]:
         """Labels of the training perturbations: what indices of :meth:`predict_perturbations` refer to."""
@@ -185,6 +193,21 @@ class HyperPerturbInference(CellQuestions):
         """The k nearest genes that lie nearer to the origin than this one: what it seems to hang from."""
         radius = self.genes["radius"].to_numpy()
         return self._nearest(gene, k, radius < radius[self._known(gene)])
+
+    def outward(self, gene: str, k: int = 3) -> pd.DataFrame:
+        """The k nearest genes that lie further from the origin than this one: what seems to hang from it."""
+        radius = self.genes["radius"].to_numpy()
+        return self._nearest(gene, k, radius > radius[self._known(gene)])
+
+    def distance(self, gene: str, other: str) -> float:
+        """Hyperbolic distance of two genes in the model's space, in the units of ``radius``."""
+        row, column = self._known(gene), self._known(other)
+        return float(self._distances(row)[column])
+
+    def share_closer(self, gene: str, other: str) -> float:
+        """Share of all other genes that lie nearer to `gene` than `other` does."""
+        distance = np.delete(self._distances(self._known(gene)), self._known(gene))
+        return float(np.mean(distance < self.distance(gene, other)))
 
     def _nearest(self, gene: str, k: int, allowed: np.ndarray) -> pd.DataFrame:
         row = self._known(gene)

@@ -22,7 +22,7 @@ from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.export import CellHeadArrays, save_arrays
 from hyperperturb.models.gene_space import curvature_interval, fit_quality
 from hyperperturb.models.model import HyperPerturbModel
-from hyperperturb.models.strength import energy_distance
+from hyperperturb.models.strength import energy_distance, sensitivity
 from hyperperturb.models.universe import Universe
 from hyperperturb.runs.directory import RunDirectory
 
@@ -107,6 +107,7 @@ def _gene_table(t: Trained, *, seed: int) -> pd.DataFrame:
     table["is_response"] = [g in response for g in genes]
     table["n_perturbations"] = [int(counts.get(g, 0)) for g in genes]
     table["control_mean"] = [level.get(g, np.nan) for g in genes]
+    table["sensitivity"] = table["gene"].map(dict(zip(effects.genes, sensitivity(effects), strict=True)))
     coordinates = pd.DataFrame(points, columns=[f"h{i}" for i in range(points.shape[1])])
     return pd.concat([table, coordinates], axis=1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,13 @@ from hyperperturb.errors import HyperPerturbError
 from hyperperturb.plots import encode
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("geometry.js", "points.js", "labels.js", "furniture.js", "picture.js", "disk.js")
+_SCRIPTS = (
+    *("geometry.js", "points.js", "labels.js", "furniture.js", "picture.js"),
+    *("hand.js", "svg.js", "save.js", "disk.js"),
+)
 _LARGEST_RADIUS = 1 - 1e-7
-_CENTRALITIES = ("degree", "pagerank", "strength", "core")
+CENTRALITIES = ("degree", "pagerank", "betweenness", "core", "eigenvector", "strength")
+"""Columns that may say which genes are hubs; the first that a table has is taken where none is asked for."""
 
 LABELS: dict[str, str] = {
     "pagerank": "PageRank",
@@ -25,36 +29,42 @@ LABELS: dict[str, str] = {
     "is_target": "perturbed in the screen",
     "is_response": "measured",
     "control_mean": "expression in controls",
+    "degree": "number of links",
+    "strength": "link strength",
     "n_perturbations": "perturbations",
     "radius": "distance from the middle",
 }
 """Words for column names; others are shown with their underscores as spaces."""
 
 HINT = (
-    "Hubs in the middle, periphery at the rim; rings: hyperbolic distance from the middle. "
-    "Drag to move, scroll to zoom, double-click a gene to centre it."
+    "Distance from the middle: how central a gene is, hubs inside, rings at whole hyperbolic distances. Direction: "
+    "genes that work together lie the same way; the angle itself means nothing. Drag to move, scroll to zoom, "
+    "double-click to centre, Shift-click to measure to a second gene."
 )
 
-_component = st.components.v2.component(
-    "hyperperturb_poincare_disk",
-    html=(_HERE / "disk.html").read_text(encoding="utf-8"),
-    css=(_HERE / "disk.css").read_text(encoding="utf-8"),
-    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
-)
+# What the component is made of; the page also gets it as data, to write itself into a file that stands alone.
+_SHELL = {
+    "html": (_HERE / "disk.html").read_text(encoding="utf-8"),
+    "css": (_HERE / "disk.css").read_text(encoding="utf-8"),
+    "js": "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+}
+_component = st.components.v2.component("hyperperturb_poincare_disk", **_SHELL)
 
 
 def _label(column: str) -> str:
     return LABELS.get(column, column.replace("_", " "))
 
 
-def _check(genes: pd.DataFrame, color: str, size: str) -> None:
-    for column in ("gene", "x", "y", color, size):
+def _check(genes: pd.DataFrame, *columns: str) -> None:
+    for column in ("gene", "x", "y", *columns):
         if column not in genes.columns:
             message = f"The gene table has no column '{column}'."
             raise HyperPerturbError(message, hint=f"It has: {', '.join(map(str, genes.columns))}.")
 
 
-def _points(genes: pd.DataFrame, color: str, size: str, colours: encode.Colouring) -> pd.DataFrame:
+def _points(
+    genes: pd.DataFrame, color: str, size: str, hubs: str | None, colours: encode.Colouring
+) -> pd.DataFrame:
     """What the page needs of each gene, with the most central first."""
     x = genes["x"].to_numpy(np.float64)
     y = genes["y"].to_numpy(np.float64)
@@ -77,7 +87,7 @@ def _points(genes: pd.DataFrame, color: str, size: str, colours: encode.Colourin
         points["colour_value"] = pd.to_numeric(genes[color], errors="coerce").to_numpy(
             np.float64, na_value=np.nan
         )
-    by = next((name for name in _CENTRALITIES if name in genes.columns), size)
+    by = hubs or next((name for name in CENTRALITIES if name in genes.columns), size)
     rank = pd.to_numeric(genes[by], errors="coerce").fillna(-np.inf).to_numpy(np.float64)
     points = points.iloc[np.argsort(-rank, kind="stable")]
     return points[np.isfinite(points["x"]) & np.isfinite(points["y"])].reset_index(drop=True)
@@ -115,8 +125,12 @@ def poincare_disk(
     *,
     color: str,
     size: str,
+    hubs: str | None = None,
     selected: str | None = None,
+    second: str | None = None,
+    second_distance: float | None = None,
     neighbours: pd.DataFrame | Callable[[str], pd.DataFrame] | None = None,
+    gene_set: Sequence[str] = (),
     categorical: bool = False,
     diverging: bool = False,
     height: int = 640,
@@ -124,6 +138,9 @@ def poincare_disk(
     labels: Mapping[str, str] | None = None,
     curvature: float = 1.0,
     on_select: Callable[[str | None], None] | None = None,
+    on_second: Callable[[str | None], None] | None = None,
+    on_lasso: Callable[[list[str]], None] | None = None,
+    file_name: str = "poincare-disk",
 ) -> str | None:
     """Draw genes in the Poincaré disk and return the selected one.
 
@@ -133,19 +150,26 @@ def poincare_disk(
     Parameters
     ----------
     genes : pandas.DataFrame
-        One row a gene: ``gene``, ``x``, ``y`` (inside the unit disk), the columns named by `color` and `size`, and
-        a centrality that says which are named first (``degree``, else ``pagerank``, ``strength``, ``core``, `size`).
+        One row a gene: ``gene``, ``x``, ``y`` (inside the unit disk) and the columns named by the other arguments.
     color : str
         Column that colours the points.
     size : str
         Column that sizes them, area growing with the value.
+    hubs : str, optional
+        Column that says which genes are named first; else the first of `CENTRALITIES` in the table, else `size`.
     selected : str, optional
         The gene selected by the rest of the page. A change of it selects that gene in the disk and, where it is not
         in clear view, moves it to the middle; an unchanged value does not undo a later click.
+    second : str, optional
+        A second gene, joined to the selected one by a marked geodesic.
+    second_distance : float, optional
+        Their hyperbolic distance in the model's space, written on the geodesic.
     neighbours : pandas.DataFrame or callable, optional
         Columns ``gene`` and ``weight``: joined to the selected gene by geodesics. A callable is given the selected
         gene (``HyperPerturbInference.neighbours``) and so needs no second run after a click; a table belongs to
         `selected`.
+    gene_set : sequence of str
+        Genes that are shown while all others are dimmed.
     categorical, diverging : bool
         How `color` is to be read; text is always categorical. See :func:`hyperperturb.plots.encode.colouring`.
     height : int
@@ -158,6 +182,12 @@ def poincare_disk(
         Magnitude of the curvature, c > 0, for the rings and distances.
     on_select : callable, optional
         Called with the gene (or None) before the rerun that a click causes.
+    on_second : callable, optional
+        The same for the second gene, which is chosen with Shift-click or Shift and Enter.
+    on_lasso : callable, optional
+        Called with the genes that the reader has drawn a loop around, the most central first.
+    file_name : str
+        Name, without its ending, of the files that the reader saves.
 
     Returns
     -------
@@ -169,9 +199,9 @@ def poincare_disk(
     HyperPerturbError
         When the table lacks a column.
     """
-    _check(genes, color, size)
+    _check(genes, color, size, *((hubs,) if hubs else ()))
     colours = encode.colouring(genes[color], categorical=categorical, diverging=diverging)
-    points = _points(genes, color, size, colours)
+    points = _points(genes, color, size, hubs, colours)
     gene, at = _current(key, selected)
     words = {**LABELS, **(labels or {})}
     near = None
@@ -183,7 +213,7 @@ def poincare_disk(
     data: dict[str, Any] = {
         "spec": {
             "key": key,
-            "version": _fingerprint(points, tuple(points.columns)) + repr((color, size, colours.ticks)),
+            "version": _fingerprint(points, tuple(points.columns)) + repr((color, size, hubs, colours.ticks)),
             "layout": _fingerprint(points.sort_values("gene"), ("gene", "x", "y")),
             "kind": colours.kind,
             "light": colours.light,
@@ -196,22 +226,33 @@ def poincare_disk(
             "hasColourText": colours.kind == "categorical",
             "selected": gene,
             "selectedAt": at,
+            "second": second,
+            "secondDistance": second_distance,
             "neighboursOf": gene if near is not None else None,
             "height": int(height),
             "curvature": float(curvature),
             "ringStep": _ring_step(points, curvature),
+            "gathered": list(gene_set),
+            "fileName": file_name,
             "hint": HINT,
         },
         "points": points,
+        "shell": _SHELL,
     }
     if near is not None and len(near):
         data["neighbours"] = pd.DataFrame(
             {"gene": near["gene"].astype(str).to_numpy(object), "weight": near["weight"].to_numpy(np.float64)}
         )
 
-    def picked() -> None:
-        if on_select is not None:
-            on_select(((st.session_state.get(key) or {}).get("picked") or {}).get("gene"))
+    def tell(name: str, what: str, hear: Callable[[Any], None] | None) -> None:
+        if hear is not None:
+            hear(((st.session_state.get(key) or {}).get(name) or {}).get(what))
 
-    _component(key=key, data=data, on_picked_change=picked)
+    _component(
+        key=key,
+        data=data,
+        on_picked_change=lambda: tell("picked", "gene", on_select),
+        on_measured_change=lambda: tell("measured", "gene", on_second),
+        on_taken_change=lambda: tell("taken", "genes", on_lasso),
+    )
     return gene

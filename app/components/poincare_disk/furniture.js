@@ -98,6 +98,6 @@ function describe(spec, points) {
   return (
     `${points.n} genes in a disk: hubs in the middle, periphery at the rim. The most central: ${central}. ` +
     "Arrow keys move, plus and minus zoom, Home goes back to the middle, Enter selects the gene nearest to the " +
-    "middle of the view, Escape clears the selection."
+    "middle of the view, Shift and Enter measures from the selected gene to it, L starts a lasso, Escape takes back."
   );
 }

@@ -84,6 +84,14 @@ function hyperbolicCircle(wx, wy, t) {
   return [wx * (1 - t * t) * scale, wy * (1 - t * t) * scale, t * (1 - w2) * scale];
 }
 
+function middleOf(px, py, qx, qy) {
+  // The point half way along the geodesic p–q: q as seen from p, halved, and back.
+  const [x, y] = moveTo(translationBy(-px, -py), qx, qy);
+  const r = Math.min(Math.hypot(x, y), FARTHEST);
+  const scale = r > 1e-12 ? Math.tanh(Math.atanh(r) / 2) / r : 0;
+  return moveTo(translationBy(px, py), x * scale, y * scale);
+}
+
 function traceGeodesic(path, px, py, qx, qy, cx, cy, radius) {
   // The geodesic p–q lies on the circle through both that meets the rim at right angles: centre o with
   // o·p = (1+|p|²)/2 and o·q = (1+|q|²)/2. Near-diameters are drawn straight (the circle grows without bound).

@@ -13,13 +13,20 @@ class Picture {
     this.hint = find(".hint");
     this.live = find(".live");
     this.probe = find(".probe");
+    this.lassoButton = find(".lasso");
+    this.menu = find(".menu");
+    this.saveButton = find(".save");
     this.context = this.canvas.getContext("2d", { alpha: true });
     this.m = IDENTITY.slice();
     this.zoom = 1;
     this.points = null;
     this.spec = {};
     this.selected = -1;
+    this.second = -1; // the gene that the selected one is measured to
     this.neighbours = [];
+    this.gathered = []; // the gene set, the most central first
+    this.loop = []; // the lasso while it is drawn, in pixels
+    this.reach = 0; // the lasso of the keyboard: radius of a circle in the middle of the view, 0 = none
     this.hovered = -1;
     this.times = new Float32Array(61);
     this.frames = 0;
@@ -107,29 +114,10 @@ class Picture {
   draw() {
     if (!this.points || !this.width) return;
     const start = performance.now();
-    const { context, points, ratio } = this;
-    const frame = this.frame();
-    points.move(this.m);
+    const { context, ratio } = this;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
-    const taken = this.drawSpace(frame);
-    const colours = this.colours();
-    const chosen = this.selected >= 0;
-    context.globalAlpha = chosen ? 0.2 : 1;
-    points.draw(context, frame, colours);
-    context.globalAlpha = 1;
-    const first = [];
-    this.labels.ringed = this.selected;
-    if (chosen) {
-      this.drawNeighbours(frame, colours);
-      first.push(this.selected, ...this.neighbours.map(([i]) => i));
-    }
-    if (this.hovered >= 0) {
-      this.ring(frame, this.hovered, 2, 1.25, this.ink(0.7));
-      if (!first.includes(this.hovered)) first.unshift(this.hovered);
-    }
-    
-    const fading = this.labels.draw(context, frame, taken, first, chosen, this.isMoving, this.still);
+    const fading = this.paint(this.still);
     const [ax, ay] = trueCentre(this.m);
     drawInset(this.homeButton, ax, ay, Math.hypot(ax, ay) > 0.02 || this.zoom > 1.02);
     const spent = performance.now() - start;
@@ -139,6 +127,39 @@ class Picture {
     this.canvas.dataset.frameMs = known[known.length >> 1].toFixed(2);
     this.canvas.dataset.frames = this.frames;
     if (fading) this.redraw();
+  }
+
+  paint(still) {
+    // Everything on the canvas, in whatever context there is; whether names are still fading.
+    const { context, points, selected } = this;
+    const frame = this.frame();
+    points.move(this.m);
+    const taken = this.drawSpace(frame);
+    const colours = this.colours();
+    const chosen = selected >= 0;
+    const dimmed = chosen || this.gathered.length > 0;
+    context.globalAlpha = dimmed ? 0.2 : 1;
+    points.draw(context, frame, colours);
+    context.globalAlpha = 1;
+    for (let k = this.gathered.length - 1; k >= 0; k--) points.drawOne(context, frame, colours, this.gathered[k]);
+    const first = [];
+    this.labels.ringed = selected;
+    if (chosen) {
+      this.drawNeighbours(frame, colours);
+      first.push(selected);
+      if (this.second >= 0) {
+        taken.push(...this.drawSecond(frame, colours));
+        first.push(this.second);
+      }
+      first.push(...this.neighbours.map(([i]) => i));
+    } else first.push(...this.gathered.slice(0, MOST_LABELS));
+    if (this.hovered >= 0) {
+      this.ring(frame, this.hovered, 2, 1.25, this.ink(0.7));
+      if (!first.includes(this.hovered)) first.unshift(this.hovered);
+    }
+    const fading = this.labels.draw(context, frame, taken, first, dimmed, this.isMoving, still);
+    this.drawLoop();
+    return fading;
   }
 
   drawSpace(frame) {
@@ -226,6 +247,55 @@ class Picture {
     for (const [i] of neighbours) points.drawOne(context, frame, colours, i);
     points.drawOne(context, frame, colours, selected);
     this.ring(frame, selected, 3.5, 2.25, this.ink(0.95));
+  }
+
+  drawSecond(frame, colours) {
+    // The geodesic to the second gene, with the distance on its middle; returns the box of that number.
+    const { context, points, selected, second, spec } = this;
+    const { u, v } = points;
+    context.beginPath();
+    traceGeodesic(context, u[selected], v[selected], u[second], v[second], frame.cx, frame.cy, frame.radius);
+    context.strokeStyle = this.accent;
+    context.lineWidth = 2.5;
+    context.stroke();
+    context.lineWidth = 1;
+    points.drawOne(context, frame, colours, selected);
+    points.drawOne(context, frame, colours, second);
+    this.ring(frame, selected, 3.5, 2.25, this.ink(0.95));
+    this.ring(frame, second, 3.5, 2.25, this.accent);
+    if (spec.secondDistance === null || spec.second !== points.genes[second]) return [];
+    const [mx, my] = middleOf(u[selected], v[selected], u[second], v[second]);
+    const x = frame.cx + mx * frame.radius;
+    const y = frame.cy + my * frame.radius;
+    const text = figure(spec.secondDistance);
+    context.font = frame.font;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.lineJoin = "round";
+    context.lineWidth = 5;
+    context.strokeStyle = this.paper;
+    context.strokeText(text, x, y);
+    context.fillStyle = this.accent;
+    context.fillText(text, x, y);
+    context.lineWidth = 1;
+    const half = context.measureText(text).width / 2 + 3;
+    return [[x - half, y - frame.line / 2, x + half, y + frame.line / 2]];
+  }
+
+  drawLoop() {
+    const { context, loop, reach } = this;
+    if (loop.length < 2 && !reach) return;
+    context.beginPath();
+    if (reach) context.arc(this.width / 2, this.height / 2, reach, 0, 2 * Math.PI);
+    else loop.forEach(([x, y], k) => (k ? context.lineTo(x, y) : context.moveTo(x, y)));
+    context.globalAlpha = 0.1;
+    context.fillStyle = this.accent;
+    context.fill();
+    context.globalAlpha = 1;
+    context.strokeStyle = this.accent;
+    context.lineWidth = 1.5;
+    context.stroke();
+    context.lineWidth = 1;
   }
 
   ring(frame, i, gap, width, colour) {

@@ -147,4 +147,15 @@ class Points {
     }
     return best;
   }
+
+  inside(frame, holds) {
+    // The genes, the most central first, whose place on the canvas `holds(x, y)`; never what lies outside of the view.
+    const found = [];
+    for (let i = 0; i < this.n; i++) {
+      const px = frame.cx + this.u[i] * frame.radius;
+      const py = frame.cy + this.v[i] * frame.radius;
+      if (px >= 0 && py >= 0 && px <= frame.width && py <= frame.height && holds(px, py)) found.push(i);
+    }
+    return found;
+  }
 }
