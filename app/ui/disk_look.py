@@ -56,7 +56,10 @@ def word(column: str) -> str:
 
 def choose(inference: HyperPerturbInference, gene: str) -> Look:
     """The controls above the disk; what they say is in the address."""
-    table = inference.genes.assign(sensitivity=inference.genes["gene"].map(inference.sensitivity))
+    genes = inference.genes
+    table = genes.assign(
+        sensitivity=genes["gene"].map(inference.sensitivity), community=community_names(genes)
+    )
     names = sorted(table["gene"].astype(str))
     there = [name for name in COLOURS if name in table and table[name].notna().any()]
     colours = [name for name in COLOURS if name in there or (name == PREDICTED and gene)]
@@ -70,13 +73,21 @@ def choose(inference: HyperPerturbInference, gene: str) -> Look:
         help_text = GLOSSARY["hyperbolic distance"] + " In the picture: Shift-click."
         _gene_box(st, "Measure to", "second", others, second, help=help_text, disabled=not gene)
     with by:
-        colour = _choice("Colour", "colour", colours, help=_help(chosen_look("colour", colours) or colours[0]))
+        colour = _choice(
+            "Colour", "colour", colours, help=_help(chosen_look("colour", colours) or colours[0])
+        )
     with more, st.popover("More", width="stretch"):
         size = _choice("Size", "size", measures, first="degree")
         named = _choice("Hubs are named by", "hubs", hubs, help=GLOSSARY["centrality"])
     if colour == PREDICTED:
         table = _with_prediction(inference, table, gene)
     return Look(table, colour, size, named, second if gene else "")
+
+
+def community_names(genes: pd.DataFrame) -> pd.Series:
+    """Each gene's community, called after its gene with the most links."""
+    hubs = genes.sort_values("degree", ascending=False, kind="stable").groupby("community")["gene"].first()
+    return genes["community"].map(hubs).astype(str) + " …"
 
 
 def _gene_box(where, label: str, name: str, names: list[str], now: str, **options) -> None:
@@ -87,7 +98,9 @@ def _gene_box(where, label: str, name: str, names: list[str], now: str, **option
         wanted = st.session_state[key] or ""
         select(**({"gene": wanted, "second": ""} if name == "gene" else {"second": wanted}))
 
-    where.selectbox(label, names, key=key, index=None, placeholder="Type a symbol", on_change=changed, **options)
+    where.selectbox(
+        label, names, key=key, index=None, placeholder="Type a symbol", on_change=changed, **options
+    )
 
 
 def _choice(label: str, name: str, options: list[str], *, first: str = "", **more) -> str:

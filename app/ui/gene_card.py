@@ -88,10 +88,14 @@ def show(inference: HyperPerturbInference, gene: str, *, run: str, second: str =
 
 def _apart(inference: HyperPerturbInference, gene: str, second: str) -> None:
     """How far a second gene is, and how that compares with all others."""
-    distance = inference.distance(gene, second)
-    closer = inference.share_closer(gene, second)
+    rank = inference.nearness(gene, second)
     st.markdown(
-        f"**{number(distance)}** to *{plain(second)}*, nearer than {number(100 * (1 - closer), 2)} % of the genes",
+        f"**{number(inference.distance(gene, second))}** to *{plain(second)}*, "
+        + (
+            "the nearest gene"
+            if rank == 1
+            else f"nearest gene no. {count(rank)} of {count(len(inference.genes) - 1)}"
+        ),
         help=GLOSSARY["hyperbolic distance"],
     )
 

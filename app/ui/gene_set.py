@@ -1,37 +1,47 @@
-"""A gene set gathered in the disk: who is in it, and what can be done with it."""
+"""A gene set gathered in the disk: who is in it, which terms it is rich in, and what can be asked about it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.ui.frame import go, section
+from app.ui import alt, cache
+from app.ui.frame import draw, go, section, sentence, table
 from app.ui.state import Current, chosen_gene_set, select
-from app.ui.text import italic, listing, plural
+from app.ui.text import count, italic, listing, plural
 
 if TYPE_CHECKING:
     from hyperperturb.models.inference import HyperPerturbInference
 
 
 def show(now: Current, inference: HyperPerturbInference, *, run: str) -> None:
-    """The section under the disk; a fold with a way to type a set while there is none."""
+    """The section under the disk; a fold with a way to list a set while there is none."""
     genes = chosen_gene_set()
     if not genes:
         with st.expander("Work with a set of genes"):
             st.markdown(
-                ":gray[Draw a loop around genes with the lasso in the picture (or press L and Enter on the keyboard), or "
-                "list them here.]"
+                ":gray[Draw a loop around genes with the lasso in the picture (on the keyboard: L, then Enter), "
+                "or list them here.]"
             )
             _edit(inference, genes)
         return
-    section("The gene set", help="Gathered with the lasso, or listed by hand. It is part of the address.")
+    section("The gene set", help="Gathered with the lasso, or listed by hand; the address keeps it.")
     st.markdown(f"{plural(len(genes), 'gene')}: {listing(italic(genes), limit=25)}.")
     with st.container(horizontal=True, gap="small"):
-        go("predict", "Predict all of them", key="set_predict", primary=True, run=run, genes=",".join(genes), view="many")
+        go(
+            *("predict", "Predict all of them"),
+            key="set_predict",
+            primary=True,
+            run=run,
+            genes=",".join(genes),
+            view="many",
+        )
         st.button("Let the set go", key="set_clear", on_click=select, kwargs={"gene_set": ()})
         with st.popover("Edit the set"):
             _edit(inference, genes)
+    _terms(now, inference, genes)
 
 
 def _edit(inference: HyperPerturbInference, genes: list[str]) -> None:
@@ -49,3 +59,57 @@ def _edit(inference: HyperPerturbInference, genes: list[str]) -> None:
     )
     if unknown := st.session_state.pop("set_unknown", []):
         st.warning(f"Not in the universe of this run, and left out: {listing(italic(unknown))}.")
+
+
+def _terms(now: Current, inference: HyperPerturbInference, genes: list[str]) -> None:
+    """The terms that the set is rich in, over a file of terms that the reader has added."""
+    from hyperperturb.evaluation.enrichment import MAX_SIZE, MIN_SIZE
+    from hyperperturb.plots.enrichment import enriched_terms
+
+    files = _term_files(now, inference)
+    st.markdown("**What do they have in common?**")
+    if not files:
+        st.markdown(
+            ":gray[Add a file of terms on the page Train, under “Add a network”: gene sets (`.gmt`, such as Reactome’s "
+            "pathways), pairs of gene and GO term, or GO annotation (GAF).]"
+        )
+        return
+    path = st.selectbox("Terms of", files, key="set_terms", format_func=lambda file: file.name, width=420)
+    try:
+        found = cache.enrichment(path, tuple(genes), inference)
+    except Exception as error:  # noqa: BLE001 - one file must not take the set away
+        st.error(sentence(error))
+        return
+    numbers = found.attrs
+    sure = int((found["q_value"] < 0.05).sum())
+    many = found[found["in_set"] > 1]
+    st.caption(
+        f"Fisher’s exact test over {plural(numbers['n_tested'], 'term')} of {MIN_SIZE} to {MAX_SIZE} genes, against the "
+        f"{count(numbers['n_background'])} genes of this run that have a term; {count(numbers['n_set'])} of the set do. "
+        f"{plural(sure, 'term')} below a false discovery rate of 5 % (Benjamini–Hochberg)."
+    )
+    draw(enriched_terms(many), "enriched-terms", key="set_figure", alt=alt.terms(many))
+    table(
+        found,
+        "enriched-terms",
+        key="set_table",
+        column_config={
+            "term": st.column_config.TextColumn(width="large"),
+            "in_set": "in the set",
+            "in_background": "in the run",
+            "expected": st.column_config.NumberColumn("by chance", format="%.2f"),
+            "fold": st.column_config.NumberColumn("times chance", format="%.1f"),
+            "p_value": st.column_config.NumberColumn("p", format="%.2g"),
+            "q_value": st.column_config.NumberColumn("false discovery rate", format="%.2g"),
+        },
+    )
+
+
+def _term_files(now: Current, inference: HyperPerturbInference) -> list[Path]:
+    """Files of terms among the networks of the workspace, of the dataset and of the run."""
+    from hyperperturb.runs.datasets import list_networks
+
+    used = [Path(source.path) for source in inference.config.networks]
+    own = list(now.dataset.networks) if now.dataset is not None else []
+    paths = dict.fromkeys([*list_networks(now.workspace), *own, *used])
+    return [path for path in paths if path.is_file() and cache.has_terms(path)]

@@ -150,7 +150,7 @@ def chosen_wanted() -> tuple[list[str], list[str], bool]:
     """Genes that should rise, that should fall, and whether genes that were never perturbed may do it."""
     return _listed("up"), _listed("down"), _get("untested") == "yes"
 def chosen_look(name: str, allowed: Sequence[str]) -> str:
-    """How the disk is drawn (`name` is second, colour, size or hubs): what is chosen, where it is allowed, else nothing."""
+    """How the disk is drawn: the chosen second, colour, size or hubs, or an empty string where it is not `allowed`."""
     return _get(name) if _get(name) in allowed else ""
 
 

@@ -48,12 +48,10 @@ GLOSSARY = {
     "standard error": "How uncertain the value is: about two thirds of repeats fall within one standard error.",
     "centrality": "How much of the network passes through a gene; hubs have many and strong neighbours.",
     "radius": "Hyperbolic distance from the middle of the disk. Hubs sit near 0, the periphery far out.",
-    "angle": "Genes in the same direction from the middle work together. The angle itself has no meaning: the picture may "
-    "be turned at will.",
-    "hyperbolic distance": "Length of the shortest way between two genes in the curved space of the model. Equal lengths "
-    "look shorter towards the rim. The model's space has more dimensions than the picture, which is nearly as true.",
-    "sensitivity": "How strongly a measured gene answers to the screen's perturbations: root mean square of its effect over "
-    "all that do not target it, the noise of the measurement taken off.",
+    "hyperbolic distance": "Length of the shortest way between two genes in the curved space of the model, which has "
+    "more dimensions than the picture. Equal lengths look shorter towards the rim.",
+    "sensitivity": "How strongly a measured gene answers to the screen's perturbations: root mean square of its effect "
+    "over all that do not target it, the noise of the measurement taken off.",
     "inward": "The nearest genes that lie closer to the middle: what the gene seems to hang from, its likely upstream.",
     "outward": "The nearest genes that lie further out: what seems to hang from the gene, its likely downstream.",
     "community": "A group of genes with more links among themselves than to the rest of the network.",

@@ -12,7 +12,7 @@ import numpy as np
 
 from hyperperturb.data.network import Network
 from hyperperturb.data.network_build import network_from_codes
-from hyperperturb.data.network_terms import network_from_terms
+from hyperperturb.data.network_terms import Terms
 from hyperperturb.data.text_table import open_table, read_text
 from hyperperturb.errors import HyperPerturbError
 
@@ -46,8 +46,8 @@ def public_kind(path: Path) -> str | None:
     return "omnipath" if set(_OMNIPATH) <= set(line.split("\t")) else None
 
 
-def read_gaf(path: Path, *, name: str, min_score: float | None = None) -> Network:
-    """Join the genes that share terms in a GO annotation file (GAF 2, https://geneontology.org/docs/go-annotation-file-gaf-format-2.2/).
+def terms_of_gaf(path: Path) -> Terms:
+    """Read a GO annotation file (GAF 2, https://geneontology.org/docs/go-annotation-file-gaf-format-2.2/).
 
     Annotations that say NOT, and those without evidence (code ND), are left out. Terms are taken as they stand: a gene
     does not get the terms above its own.
@@ -56,8 +56,6 @@ def read_gaf(path: Path, *, name: str, min_score: float | None = None) -> Networ
     ----------
     path
         The file, gzipped or not.
-    name, min_score
-        As in :func:`~hyperperturb.data.network_terms.network_from_terms`.
 
     Raises
     ------
@@ -93,15 +91,40 @@ def read_gaf(path: Path, *, name: str, min_score: float | None = None) -> Networ
     )
     kept = table.filter(said)
     left_out = table.num_rows - kept.num_rows
-    return network_from_terms(
-        kept["c2"].to_numpy(),
-        kept["c4"].to_numpy(),
-        name=name,
-        kind="gaf",
-        path=str(path),
-        min_score=min_score,
-        notes=[f"{left_out:,} annotations that say NOT or have no evidence left out"] if left_out else [],
-    )
+    notes = (f"{left_out:,} annotations that say NOT or have no evidence left out",) if left_out else ()
+    return Terms(kept["c2"].to_numpy(), kept["c4"].to_numpy(), "gaf", notes)
+
+
+def terms_of_gmt(path: Path) -> Terms:
+    """Read gene sets, one a line (name, description, genes, separated by tabs), gzipped, zipped or neither.
+
+    Raises
+    ------
+    HyperPerturbError
+        If no set has a gene.
+    """
+    zipped = path.suffix.lower() == ".zip"
+    data = unzipped_gene_sets(path) if zipped else read_text(path, what="file of gene sets")
+    genes: list[str] = []
+    terms: list[str] = []
+    n_empty = 0
+    for line in data.decode("utf-8", errors="replace").splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        label, *rest = line.split("\t")
+        # some tools write "gene,1.0": the name, then a membership
+        members = [cell.split(",")[0].strip().strip('"') for cell in rest[1:]]
+        members = [cell for cell in members if cell]
+        n_empty += not members
+        genes += members
+        terms += [label] * len(members)
+    if not genes:
+        raise HyperPerturbError(
+            f"The file of gene sets '{path.name}' holds no set with genes.",
+            hint="A .gmt line is: name, description, genes, separated by tabs.",
+        )
+    notes = (f"{n_empty:,} sets without genes",) if n_empty else ()
+    return Terms(np.array(genes, dtype=object), np.array(terms, dtype=object), "gmt", notes)
 
 
 def read_omnipath(path: Path, *, name: str) -> Network:

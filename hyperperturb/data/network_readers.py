@@ -25,11 +25,11 @@ import numpy as np
 
 from hyperperturb.data.network import Network
 from hyperperturb.data.network_build import network_from_codes
-from hyperperturb.data.network_public import public_kind, read_gaf, read_omnipath, unzipped_gene_sets
+from hyperperturb.data.network_public import public_kind, read_omnipath, terms_of_gaf, terms_of_gmt
 from hyperperturb.data.network_store import load_network
 from hyperperturb.data.network_string import is_string_file, read_string
-from hyperperturb.data.network_terms import network_from_terms
-from hyperperturb.data.text_table import TextTable, is_missing, is_number, numbers, open_table, read_text
+from hyperperturb.data.network_terms import Terms, network_from_terms
+from hyperperturb.data.text_table import TextTable, is_missing, is_number, numbers, open_table
 from hyperperturb.errors import HyperPerturbError
 
 NETWORK_KINDS = ("auto", "edges", "string", "regulons", "terms", "gmt", "gaf", "omnipath", "saved")
@@ -124,15 +124,14 @@ def read_network(
     if kind == "saved" or (kind == "auto" and path.suffix.lower() == ".npz"):
         return load_network(path)
     name = name or _name(path)
-    public = public_kind(path) if kind == "auto" else kind
-    if public == "gaf":
-        return read_gaf(path, name=name, min_score=min_score)
-    if public == "omnipath":
+    if kind == "auto":
+        kind = public_kind(path) or ("string" if is_string_file(path) else _kind_by_name(path))
+    if kind == "omnipath":
         return read_omnipath(path, name=name)
-    if kind == "string" or (kind == "auto" and is_string_file(path)):
+    if kind == "string":
         return read_string(path, info=None if info is None else Path(info), name=name, min_score=min_score)
-    if kind == "gmt" or (kind == "auto" and re.search(r"\.gmt(\.gz|\.zip)?$", path.name, re.IGNORECASE)):
-        return _read_gmt(path, name=name, min_score=min_score)
+    if kind in _TERM_FILES:
+        return _joined(_TERM_FILES[kind](path), path, name=name, min_score=min_score)
     table = open_table(
         path, what={"terms": "table of terms", "regulons": "table of regulons"}.get(kind, "edge list")
     )
@@ -140,8 +139,63 @@ def read_network(
     if kind == "auto":
         kind = layout.kind()
     if kind == "terms":
-        return _read_terms(layout, name=name, min_score=min_score)
+        return _joined(_terms_of_table(layout), path, name=name, min_score=min_score)
     return _read_edges(layout, name=name, signed=kind == "regulons", min_score=min_score)
+
+
+def read_terms(path: Path | str) -> Terms:
+    """Read which gene has which term: gene sets (``.gmt``), pairs of gene and term, GO annotation (GAF).
+
+    Parameters
+    ----------
+    path
+        The file, gzipped or not.
+
+    Raises
+    ------
+    HyperPerturbError
+        If the file cannot be read, or joins genes with genes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "sets.gmt"
+    ...     _ = file.write_text("JAK-STAT\\tpathway\\tJAK2\\tSTAT1\\n")
+    ...     read_terms(file).genes.tolist()
+    ['JAK2', 'STAT1']
+    """
+    path = Path(path)
+    kind = public_kind(path) or _kind_by_name(path)
+    if kind in _TERM_FILES:
+        return _TERM_FILES[kind](path)
+    if kind == "auto" and path.suffix.lower() != ".npz" and not is_string_file(path):
+        layout = _Layout(open_table(path, what="table of terms"))
+        if layout.kind() == "terms":
+            return _terms_of_table(layout)
+    raise HyperPerturbError(
+        f"'{path.name}' joins genes with genes and names no terms.",
+        hint="Give gene sets (.gmt), pairs of gene and term, or GO annotation (GAF).",
+    )
+
+
+_TERM_FILES = {"gaf": terms_of_gaf, "gmt": terms_of_gmt}
+
+
+def _kind_by_name(path: Path) -> str:
+    return "gmt" if re.search(r"\.gmt(\.gz|\.zip)?$", path.name, re.IGNORECASE) else "auto"
+
+
+def _joined(terms: Terms, path: Path, *, name: str, min_score: float | None) -> Network:
+    return network_from_terms(
+        terms.genes,
+        terms.terms,
+        name=name,
+        kind=terms.kind,
+        path=str(path),
+        min_score=min_score,
+        notes=terms.notes,
+    )
 
 
 def _name(path: Path) -> str:
@@ -315,52 +369,11 @@ def _signs(layout: _Layout, cells: np.ndarray) -> np.ndarray:
     return np.array(values, dtype=np.int64)[where]
 
 
-def _read_terms(layout: _Layout, *, name: str, min_score: float | None) -> Network:
+def _terms_of_table(layout: _Layout) -> Terms:
     term = layout.term
     term = 1 if term is None else term
     genes, terms = layout.table.columns([1 - term, term], header=layout.header)
     keep = (genes != "") & (terms != "")
     keep &= ~is_missing(genes)
-    notes = [] if keep.all() else [f"{int((~keep).sum()):,} rows with a missing name dropped"]
-    return network_from_terms(
-        genes[keep],
-        terms[keep],
-        name=name,
-        kind="terms",
-        path=str(layout.table.path),
-        min_score=min_score,
-        notes=notes,
-    )
-
-
-def _read_gmt(path: Path, *, name: str, min_score: float | None) -> Network:
-    zipped = path.suffix.lower() == ".zip"
-    data = unzipped_gene_sets(path) if zipped else read_text(path, what="file of gene sets")
-    text = data.decode("utf-8", errors="replace")
-    genes: list[str] = []
-    terms: list[str] = []
-    n_empty = 0
-    for line in text.splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        label, *rest = line.split("\t")
-        # some tools write "gene,1.0": the name, then a membership
-        members = [cell.split(",")[0].strip().strip('"') for cell in rest[1:]]
-        members = [cell for cell in members if cell]
-        n_empty += not members
-        genes += members
-        terms += [label] * len(members)
-    if not genes:
-        raise HyperPerturbError(
-            f"The file of gene sets '{path.name}' holds no set with genes.",
-            hint="A .gmt line is: name, description, genes, separated by tabs.",
-        )
-    return network_from_terms(
-        np.array(genes, dtype=object),
-        np.array(terms, dtype=object),
-        name=name,
-        kind="gmt",
-        path=str(path),
-        min_score=min_score,
-        notes=[f"{n_empty:,} sets without genes"] if n_empty else [],
-    )
+    notes = () if keep.all() else (f"{int((~keep).sum()):,} rows with a missing name dropped",)
+    return Terms(genes[keep], terms[keep], "terms", notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
@@ -14,6 +15,26 @@ from hyperperturb.errors import HyperPerturbError
 MAX_TERM_SIZE = 500
 NEIGHBOURS = 20
 _ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Which gene has which term, as a file says it.
+
+    Attributes
+    ----------
+    genes, terms
+        The pairs, ``(E,)`` names each; a pair may be named twice.
+    kind
+        The kind of file, see :mod:`~hyperperturb.data.network_readers`.
+    notes
+        What was left out in reading.
+    """
+
+    genes: np.ndarray
+    terms: np.ndarray
+    kind: str
+    notes: tuple[str, ...] = ()
 
 
 def network_from_terms(

@@ -148,7 +148,7 @@ class HyperPerturbInference(CellQuestions):
 
     @cached_property
     def sensitivity(self) -> pd.Series:
-        """How strongly each measured gene answers to the screen's perturbations, by gene name; see :func:`sensitivity`."""
+        """How strongly each measured gene answers to the perturbations; see :func:`.strength.sensitivity`."""
         if "sensitivity" in self.genes:
             return self.genes.set_index("gene")["sensitivity"].dropna()
         return pd.Series(sensitivity(self.effects), index=self.effects.genes, name="sensitivity").dropna()
@@ -169,6 +169,11 @@ class HyperPerturbInference(CellQuestions):
         return bool(self.metrics.get("ahead", False))
 
     # Genes
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """The genes' points in the unit ball, (N, d) float64, in the order of ``genes``."""
+        return self._points.astype(np.float64)
 
     def neighbours(self, gene: str, k: int = 8) -> pd.DataFrame:
         """The gene's strongest network neighbours: ``gene``, ``weight``, hyperbolic ``distance``."""
@@ -204,10 +209,11 @@ class HyperPerturbInference(CellQuestions):
         row, column = self._known(gene), self._known(other)
         return float(self._distances(row)[column])
 
-    def share_closer(self, gene: str, other: str) -> float:
-        """Share of all other genes that lie nearer to `gene` than `other` does."""
-        distance = np.delete(self._distances(self._known(gene)), self._known(gene))
-        return float(np.mean(distance < self.distance(gene, other)))
+    def nearness(self, gene: str, other: str) -> int:
+        """Which nearest gene of `gene` the `other` is, from 1."""
+        distance = self._distances(self._known(gene))
+        distance[self._row[gene]] = np.inf
+        return int(np.sum(distance < distance[self._known(other)])) + 1
 
     def _nearest(self, gene: str, k: int, allowed: np.ndarray) -> pd.DataFrame:
         row = self._known(gene)
@@ -223,8 +229,7 @@ class HyperPerturbInference(CellQuestions):
         )
 
     def _distances(self, row: int) -> np.ndarray:
-        points = self._points.astype(np.float64)
-        return poincare.dist(points[row][None], points, c=1.0) / np.sqrt(self.curvature)
+        return poincare.dist(self.points[row][None], self.points, c=1.0) / np.sqrt(self.curvature)
 
     def _known(self, gene: str) -> int:
         if gene not in self._row:

@@ -265,8 +265,13 @@ class Picture {
     this.ring(frame, second, 3.5, 2.25, this.accent);
     if (spec.secondDistance === null || spec.second !== points.genes[second]) return [];
     const [mx, my] = middleOf(u[selected], v[selected], u[second], v[second]);
-    const x = frame.cx + mx * frame.radius;
-    const y = frame.cy + my * frame.radius;
+    // Beside the middle where the two are too close for a number between them.
+    const dx = (u[second] - u[selected]) * frame.radius;
+    const dy = (v[second] - v[selected]) * frame.radius;
+    const long = Math.hypot(dx, dy) || 1;
+    const aside = long < 70 ? 26 : 0;
+    const x = frame.cx + mx * frame.radius + (aside * Math.abs(dy)) / long;
+    const y = frame.cy + my * frame.radius - (aside * dx * Math.sign(dy || 1)) / long;
     const text = figure(spec.secondDistance);
     context.font = frame.font;
     context.textAlign = "center";

@@ -134,7 +134,7 @@ function diskAsPage(view) {
   const names = ["font", "text-color", "background-color", "secondary-background-color", "border-color", "primary-color", "base-radius"];
   const theme = names.map((name) => `--st-${name}:${style.getPropertyValue(`--st-${name}`)}`).join(";");
   const json = JSON.stringify(data).replaceAll("<", "\\u003c");
-  const script = shell.js.replace("export default function", "const mount = function");
+  const script = shell.js.replace(/^export default function/m, "const mount = function");
   const title = svgText(view.canvas.getAttribute("aria-label"));
   return [
     `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title>`,
