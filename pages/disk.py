@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components.poincare_disk import poincare_disk
-from app.ui import cache, disk_look, gene_card, gene_set
+from app.ui import cache, disk_look, disk_truth, gene_card, gene_set
 from app.ui.frame import empty_state, guard, question
 from app.ui.state import chosen_gene, chosen_gene_set, current, select
 from app.ui.text import count, number
@@ -47,6 +47,7 @@ def explore(run_name: str) -> None:
                 on_lasso=lambda names: select(gene_set=names or ()),
                 file_name=f"disk-{run_name}",
             )
+            disk_truth.show(run)
         with card, st.container(key="gene_card"):
             if picked:
                 gene_card.show(inference, picked, run=run_name, second=look.second)

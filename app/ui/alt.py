@@ -223,3 +223,17 @@ def interventions(ranking: pd.DataFrame, n: int = 5) -> str:
         for row in ranking.head(n).itertuples(index=False)
     )
     return f"Bars of how well interventions fit the wanted change, best first: {said}."
+
+
+def terms(table: pd.DataFrame) -> str:
+    """The terms a gene set is rich in; `table` has ``term``, ``in_set``, ``fold`` and ``q_value``."""
+    if table.empty:
+        return "No dots: no term has two genes of the set."
+    first = ", ".join(
+        f"{row.term} ({plural(int(row.in_set), 'gene')}, {number(row.fold)} times chance)"
+        for row in table.head(3).itertuples()
+    )
+    return (
+        f"A dot a term, times more than by chance across: {first}. "
+        f"{plural(int((table['q_value'] < 0.05).sum()), 'term')} below a false discovery rate of 5 %."
+    )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from hyperperturb.data.effects import Effects
     from hyperperturb.data.network import Coverage, Network
+    from hyperperturb.data.network_terms import Terms
     from hyperperturb.data.quality_report import Quality
     from hyperperturb.evaluation.report import RunMetrics
     from hyperperturb.models.inference import HyperPerturbInference
@@ -181,3 +182,32 @@ def _wanted(
     asked = inference(_run)
     further = [[gene] for gene in asked.untested] if untested else []
     return asked.rank_perturbations(goal="target", up=up, down=down, unseen=further)
+
+
+def has_terms(path: Path) -> bool:
+    """Whether a network file says which gene has which term."""
+    try:
+        return bool(_terms(str(path), stamp(path)).genes.size)
+    except HyperPerturbError:
+        return False
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the terms")
+def _terms(path: str, key: tuple) -> Terms:
+    from hyperperturb.data.network_readers import read_terms
+
+    return read_terms(path)
+
+
+def enrichment(path: Path, genes: tuple[str, ...], run: HyperPerturbInference) -> pd.DataFrame:
+    """The terms of a file that a gene set is rich in, among the genes of a run."""
+    return _enrichment(run, run.run.name, genes, str(path), stamp(path))
+
+
+@st.cache_data(max_entries=32, show_spinner="Comparing the set with the terms")
+def _enrichment(
+    _run: HyperPerturbInference, name: str, genes: tuple[str, ...], path: str, key: tuple
+) -> pd.DataFrame:
+    from hyperperturb.evaluation.enrichment import enrichment as test
+
+    return test(genes, _terms(path, key), background=set(_run.genes["gene"].astype(str)))

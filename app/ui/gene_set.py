@@ -84,9 +84,9 @@ def _terms(now: Current, inference: HyperPerturbInference, genes: list[str]) -> 
     sure = int((found["q_value"] < 0.05).sum())
     many = found[found["in_set"] > 1]
     st.caption(
-        f"Fisher’s exact test over {plural(numbers['n_tested'], 'term')} of {MIN_SIZE} to {MAX_SIZE} genes, against the "
-        f"{count(numbers['n_background'])} genes of this run that have a term; {count(numbers['n_set'])} of the set do. "
-        f"{plural(sure, 'term')} below a false discovery rate of 5 % (Benjamini–Hochberg)."
+        f"Fisher’s exact test over {plural(numbers['n_tested'], 'term')} of {MIN_SIZE} to {MAX_SIZE} genes, against "
+        f"the {count(numbers['n_background'])} genes of this run that have a term; {count(numbers['n_set'])} of the "
+        f"set do. {plural(sure, 'term')} below a false discovery rate of 5 % (Benjamini–Hochberg)."
     )
     draw(enriched_terms(many), "enriched-terms", key="set_figure", alt=alt.terms(many))
     table(

@@ -149,6 +149,8 @@ def chosen_versus() -> list[str]:
 def chosen_wanted() -> tuple[list[str], list[str], bool]:
     """Genes that should rise, that should fall, and whether genes that were never perturbed may do it."""
     return _listed("up"), _listed("down"), _get("untested") == "yes"
+
+
 def chosen_look(name: str, allowed: Sequence[str]) -> str:
     """How the disk is drawn: the chosen second, colour, size or hubs, or an empty string where it is not `allowed`."""
     return _get(name) if _get(name) in allowed else ""

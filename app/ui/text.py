@@ -52,6 +52,11 @@ GLOSSARY = {
     "more dimensions than the picture. Equal lengths look shorter towards the rim.",
     "sensitivity": "How strongly a measured gene answers to the screen's perturbations: root mean square of its effect "
     "over all that do not target it, the noise of the measurement taken off.",
+    "fidelity": "Rank correlation: of the distances between genes in the picture and in the model's space. "
+    "Trustworthiness: 1 less a penalty for neighbours in the picture that are far apart in the model. Neighbours "
+    "kept: share of a gene's nearest genes in the model that are also among its nearest in the picture. 1 is perfect. "
+    "UMAP was given the same distances; it does not keep a gene's distance from the middle, which the disk keeps "
+    "exactly.",
     "inward": "The nearest genes that lie closer to the middle: what the gene seems to hang from, its likely upstream.",
     "outward": "The nearest genes that lie further out: what seems to hang from the gene, its likely downstream.",
     "community": "A group of genes with more links among themselves than to the rest of the network.",

@@ -67,7 +67,8 @@ def enriched_terms(table: pd.DataFrame, *, n: int = 12, height: int | None = Non
                     [
                         (
                             theme.plain(row.term),
-                            f"{int(row.in_set)} of {int(row.in_background)} genes, {theme.number(row.expected)} by chance",
+                            f"{int(row.in_set)} of {int(row.in_background)} genes, "
+                            f"{theme.number(row.expected)} by chance",
                             f"p {theme.number(row.p_value, 2)}, false discovery rate {theme.number(row.q_value, 2)}",
                         )
                         for row in part.itertuples()
@@ -79,5 +80,7 @@ def enriched_terms(table: pd.DataFrame, *, n: int = 12, height: int | None = Non
         )
     theme.style(figure, height=height or 110 + 26 * len(rows))
     figure.update_xaxes(title="times more than by chance (number: genes of the set)", rangemode="tozero")
-    figure.update_yaxes(tickvals=place, ticktext=[theme.plain(label) for label in labels], showgrid=False)
+    figure.update_yaxes(
+        tickvals=place, ticktext=[theme.plain(label) for label in labels], showgrid=False, zeroline=False
+    )
     return figure

@@ -59,7 +59,7 @@ def measure_fidelity(run: RunDirectory) -> DiskFidelity:
         When the process could not do it; its last line says why.
     """
     command = [sys.executable, "-m", "hyperperturb.runs.fidelity", str(run.path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = load_fidelity(run)
     if done.returncode or found is None:
         last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
