@@ -82,4 +82,4 @@ def fidelity(true: np.ndarray, shown: np.ndarray, *, k: int = NEIGHBOURS, seed: 
         chosen = np.random.default_rng(seed).choice(rows.size, _PAIRS, replace=False)
         rows, columns = rows[chosen], columns[chosen]
     correlation = spearmanr(true[rows, columns], shown[rows, columns]).statistic
-    return Fidelity(float(correlation), float(trust), kept / (n * k))
+    return Fidelity(float(correlation), float(trust), float(kept / (n * k)))
