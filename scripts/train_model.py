@@ -75,8 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--use_protein_data",
         action="store_true",
-        help="join the protein counts to the cells as obsm['protein'] of the file --preprocessed_path (needed "
-        "then); the model itself is trained on RNA",
+        help="join the protein counts to the cells by name and learn what perturbations do to proteins too",
     )
     add(
         "--trainer",
@@ -129,12 +128,7 @@ def check(args: argparse.Namespace) -> None:
         )
     if args.use_protein_data:
         args.protein_path = args.protein_path or DEFAULT_PROTEIN
-        if args.preprocessed_path is None:
-            raise HyperPerturbError(
-                "The protein counts are joined into a file, but none is named.",
-                hint="Add --preprocessed_path OUT.h5ad.",
-            )
-        if not args.protein_path.is_file():
+        if not args.protein_path.exists():
             raise HyperPerturbError(f"There is no file '{args.protein_path}' (protein).", hint=DOWNLOAD_HINT)
     if args.network_path is not None and not args.network_path.is_file():
         raise HyperPerturbError(f"There is no file '{args.network_path}' (network).", hint="Check the path.")
@@ -183,6 +177,8 @@ def train(args: argparse.Namespace) -> None:
         print("The run lies with the first worker.")
         return
     run = RunDirectory.open(model.run)
+    if run.metrics().get("proteins"):
+        print(f"On proteins: {run.metrics()['proteins']['verdict']}")
     print(
         run.metrics().get("verdict", "There is no verdict: too few perturbations were left to hold some out.")
     )

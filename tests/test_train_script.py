@@ -119,7 +119,6 @@ def test_every_flag_reaches_what_it_is_for(script, monkeypatch, capsys, tmp_path
         (["--rna_path", "nowhere.h5ad"], "no file 'nowhere.h5ad'"),
         (["--rna_path", "SCREEN", "--network_path", "nowhere.csv"], "no file 'nowhere.csv'"),
         (["--rna_path", "SCREEN", "--protein_path", "SCREEN"], "only read with --use_protein_data"),
-        (["--rna_path", "SCREEN", "--use_protein_data"], "Add --preprocessed_path"),
         (["--use_protein_data", "--preprocessed_path", "SCREEN"], "(screen)"),
         (["--rna_path", "SCREEN", "--use_protein_data", "--preprocessed_path", "o.h5ad"], "(protein)"),
     ],

@@ -18,6 +18,8 @@ from hyperperturb.cli.console import (
     Json,
     Layer,
     OutputDir,
+    ProteinNames,
+    ProteinPath,
     Tables,
     json_only,
     note,
@@ -25,7 +27,7 @@ from hyperperturb.cli.console import (
     print_table,
 )
 from hyperperturb.cli.data import check_mode
-from hyperperturb.cli.inputs import choose_controls
+from hyperperturb.cli.inputs import check_rename, choose_controls
 from hyperperturb.errors import HyperPerturbError
 
 _OF_PRESET = "the preset's"
@@ -94,6 +96,8 @@ def train(
     control: Control = None,
     layer: Layer = None,
     table: Tables = None,
+    protein_path: ProteinPath = None,
+    protein_names: ProteinNames = "",
     mode: Annotated[str, typer.Option(help="knockout, knockdown or activation.")] = "knockout",
     exclude: Annotated[
         list[str] | None,
@@ -196,7 +200,7 @@ def train(
 
     Give a screen with --rna_path, or effects with --effects and a network. What is trained is a run: a folder
     that predict, query and the app use. Ctrl-C cancels; --resume goes on with a run that stopped, from its last
-    whole epoch and to the same result.
+    whole epoch and to the same result. With --protein_path it learns what perturbations do to proteins too.
     """
     from hyperperturb.runs.config import NetworkSource, RunConfig
     from hyperperturb.runs.directory import RunDirectory
@@ -214,6 +218,7 @@ def train(
             "--control": control,
             "--layer": layer,
             "--table": " ".join(map(str, table or ())) or None,
+            "--protein_path": protein_path,
         },
         rna_path is not None,
         "belongs to a screen: give it with --rna_path",
@@ -248,6 +253,8 @@ def train(
             coexpression=coexpression and rna_path is not None,
             exclude=tuple(exclude or ()),
             tables=tuple(table or ()),
+            proteins=protein_path,
+            protein_names=check_rename(protein_names, protein_path),
             mode=mode,
             settings=settings,
             title=title or (rna_path or effects or Path()).name,
@@ -315,6 +322,8 @@ def _execute(run: Any, *, as_json: bool, debug: bool) -> None:
         print_json({"run": str(run.path), "name": run.name, "state": state, "metrics": metrics})
         return
     print(metrics.get("verdict", "There is no verdict: too few perturbations were left to hold some out."))
+    if metrics.get("proteins"):
+        print(f"On proteins: {metrics['proteins']['verdict']}")
     print(run.path)
 
 
@@ -377,6 +386,11 @@ def with_controls(config: Any, column: str | None, control: str | None, layer: s
     report = inspect_screen(screen, layer=layer, tables=config.tables)
     column, control = choose_controls(report, column, control)
     note(f"Controls: '{control}' in column '{column}', {report.n_control_cells(column, control):,} cells")
+    if config.proteins is not None:  # told now, not when TensorFlow is loaded
+        from hyperperturb.data.proteins import look_at_proteins
+
+        proteins = existing_screen(config.proteins, what="proteins")
+        note(look_at_proteins(screen, proteins, tables=config.tables, rename=config.protein_names).sentence)
     known = report.label_columns.get(column, {})
     for label in config.exclude:
         if known and label not in known:

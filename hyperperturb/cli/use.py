@@ -21,8 +21,9 @@ from hyperperturb.cli.inputs import check_table_path, write_table
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
-    from hyperperturb.models.inference import HyperPerturbInference
+    from hyperperturb.models.inference import EffectPrediction, HyperPerturbInference
     from hyperperturb.models.interactions import Interaction
+    from hyperperturb.models.proteins import ProteinPrediction
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run: its name, its path, or latest.")]
 Csv = Annotated[
@@ -135,6 +136,7 @@ def _predict_one(
                 "csv": str(csv) if csv else None,
                 "out": str(out) if out else None,
                 "effects": table.to_dict("records"),
+                "proteins": None if answer.proteins is None else _proteins(answer.proteins),
             }
         )
         return
@@ -145,10 +147,26 @@ def _predict_one(
         print(f"{path}: {len(table):,} response genes")
     if csv or out:
         return
+    if answer.proteins is not None:
+        print("Proteins (centred log-ratios, natural-log units):" if _told(answer) else answer.proteins.why)
+    if _told(answer):
+        rows = answer.proteins.table[["protein", "effect", "standard_error", "measured"]]
+        order = rows["effect"].abs().sort_values(ascending=False, kind="stable").index
+        print_table(list(rows.columns), rows.reindex(order).head(_SHOWN).to_numpy().tolist())
+        print("RNA:")
     top = table.reindex(table["effect"].abs().sort_values(ascending=False, kind="stable").index)
     print_table(list(top.columns), top.head(_SHOWN).to_numpy().tolist())
     if len(table) > _SHOWN:
         print(f"… the {_SHOWN} largest of {len(table):,}; the rest with --csv OUT or --json")
+
+
+def _told(answer: EffectPrediction) -> bool:
+    return answer.proteins is not None and answer.proteins.table is not None
+
+
+def _proteins(proteins: ProteinPrediction) -> dict[str, object]:
+    table = proteins.table
+    return {"why": proteins.why, "effects": None if table is None else table.to_dict("records")}
 
 
 def _interaction(interaction: Interaction) -> dict[str, object]:

@@ -130,6 +130,21 @@ class HeldOut(BaseModel):
         return next((row for row in self.methods if row.name == name), None)
 
 
+class ProteinMetrics(HeldOut):
+    """Held-out scores on proteins.
+
+    Attributes
+    ----------
+    joined
+        How the proteins and the screen fit together, in one sentence.
+    n_proteins
+        Antibodies.
+    """
+
+    joined: str = ""
+    n_proteins: int = 0
+
+
 class RunMetrics(HeldOut):
     """``metrics.json`` of a run: :class:`HeldOut`, and what is said of the run's space and cell heads.
 
@@ -143,6 +158,8 @@ class RunMetrics(HeldOut):
         95 % interval of the curvature at which the points, as they are, fit the similarities best; None in older runs.
     policy
         Scores of the cell heads, or None.
+    proteins
+        Scores on proteins, or None where the run has none.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -153,6 +170,7 @@ class RunMetrics(HeldOut):
     curvature_low: float | None = None
     curvature_high: float | None = None
     policy: dict[str, Any] | None = None
+    proteins: ProteinMetrics | None = None
 
 
 def held_out(

@@ -12,7 +12,7 @@ import keras
 from hyperperturb import __version__
 from hyperperturb.data.effects import Effects
 from hyperperturb.data.network import Coverage, Network
-from hyperperturb.evaluation.report import RunMetrics, held_out_lines
+from hyperperturb.evaluation.report import ProteinMetrics, RunMetrics, held_out_lines
 from hyperperturb.files import atomic_path
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.universe import Universe
@@ -49,6 +49,7 @@ def write_card(
         "",
         *_cells(metrics.policy),
         "",
+        *_proteins(metrics.proteins),
         "## Space",
         "",
         f"- {len(universe.genes):,} genes, {config.settings.embedding_dim} dimensions, curvature "
@@ -80,6 +81,12 @@ def write_card(
     ]
     with atomic_path(run.file("card.md")) as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _proteins(found: ProteinMetrics | None) -> list[str]:
+    if found is None:
+        return []
+    return ["## Proteins", "", found.joined, "", found.verdict, "", *held_out_lines(found)]
 
 
 def _cells(policy: dict[str, float] | None) -> list[str]:

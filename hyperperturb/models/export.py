@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -36,6 +37,7 @@ _CELL_ARRAYS = (
     "perturbation_points",
 )
 
+_PROTEINS = "protein_"  # what the arrays of the head for proteins begin with
 _PAIR_ARRAYS = ("coefficients", "precision", "cross_precision")
 
 
@@ -75,6 +77,68 @@ class CellHeadArrays:
         return logits, hidden, point
 
 
+def _about_head(head: EffectHead) -> dict[str, Any]:
+    """What of an effect head is no array."""
+    about: dict[str, Any] = {
+        "target_genes": head.target_genes,
+        "response_genes": head.response_genes,
+        "parameters": asdict(head.parameters),
+        "own_slope": head.own_slope,
+        "own_error": head.own_error,
+        "error": asdict(head.error),
+    }
+    if head.interactions is not None:
+        about["pairs"] = head.interactions.pairs
+    if head.local is not None:
+        about["local_genes"] = head.local.prior.genes
+    return about
+
+
+def _arrays_of_head(head: EffectHead) -> dict[str, np.ndarray]:
+    """The arrays of an effect head, without its kernels."""
+    arrays = {
+        "coefficients": head.coefficients.astype(np.float32),
+        "precision": head.precision,
+        "scale": head.scale,
+        "own_level": head.own_level,
+    }
+    if head.interactions is not None:
+        arrays |= {f"pair_{name}": getattr(head.interactions, name) for name in _PAIR_ARRAYS}
+    if head.local is not None:
+        arrays |= {f"local_{name}": values for name, values in head.local.to_arrays().items()}
+    return arrays
+
+
+def _head_of(about: dict[str, Any], arrays: dict[str, np.ndarray], kernels: GeneKernels) -> EffectHead:
+    """The effect head of :func:`_about_head` and :func:`_arrays_of_head`."""
+    targets = tuple(about["target_genes"])
+    local = None
+    if "local_genes" in about:
+        parts = {name.removeprefix("local_"): arrays[name] for name in arrays if name.startswith("local_")}
+        local = LocalProcess.from_arrays(about["local_genes"], targets, parts)
+    return EffectHead(
+        parameters=KernelParameters(**about["parameters"]),
+        kernels=kernels,
+        target_genes=targets,
+        response_genes=tuple(about["response_genes"]),
+        coefficients=arrays["coefficients"].astype(np.float64),
+        precision=arrays["precision"],
+        scale=arrays["scale"],
+        own_slope=float(about["own_slope"]),
+        own_error=float(about["own_error"]),
+        # Older runs have intervals that grow with the effect in proportion, or not at all.
+        error=ErrorScale(**about.get("error", {"size": about.get("size", 0.0)})),
+        own_level=arrays["own_level"],
+        interactions=None
+        if "pairs" not in about
+        else Interactions(
+            tuple((a, b) for a, b in about["pairs"]),
+            **{name: arrays[f"pair_{name}"] for name in _PAIR_ARRAYS},
+        ),
+        local=local,
+    )
+
+
 def save_arrays(
     path: Path,
     *,
@@ -82,6 +146,7 @@ def save_arrays(
     curvature: float,
     head: EffectHead,
     cells: CellHeadArrays | None,
+    proteins: EffectHead | None = None,
 ) -> None:
     """Write the file atomically.
 
@@ -89,39 +154,28 @@ def save_arrays(
     ----------
     points
         (N, d) unit-ball gene points in the order of ``head.kernels.genes``.
+    proteins
+        The head for proteins, whose target genes are among those of ``head``.
     """
-    about = {
-        "curvature": curvature,
-        "genes": head.kernels.genes,
-        "target_genes": head.target_genes,
-        "response_genes": head.response_genes,
-        "parameters": asdict(head.parameters),
-        "own_slope": head.own_slope,
-        "own_error": head.own_error,
-        "error": asdict(head.error),
-        "cells": None
+    about = {"curvature": curvature, "genes": head.kernels.genes, **_about_head(head)}
+    about["cells"] = (
+        None
         if cells is None
         else {
             "genes": cells.genes,
             "scale": cells.scale,
             "presentation": cells.inputs.presentation,
             **{name: getattr(cells.directions, name) for name in _CALIBRATION},
-        },
-    }
+        }
+    )
     arrays = {
         "points": np.asarray(points, dtype=np.float32),
         "diffusion": head.kernels.diffusion.astype(np.float32),
-        "coefficients": head.coefficients.astype(np.float32),
-        "precision": head.precision,
-        "scale": head.scale,
-        "own_level": head.own_level,
+        **_arrays_of_head(head),
     }
-    if head.interactions is not None:
-        about["pairs"] = head.interactions.pairs
-        arrays |= {f"pair_{name}": getattr(head.interactions, name) for name in _PAIR_ARRAYS}
-    if head.local is not None:
-        about["local_genes"] = head.local.prior.genes
-        arrays |= {f"local_{name}": values for name, values in head.local.to_arrays().items()}
+    if proteins is not None:
+        about["proteins"] = _about_head(proteins)
+        arrays |= {f"{_PROTEINS}{name}": values for name, values in _arrays_of_head(proteins).items()}
     if cells is not None:
         arrays |= {f"cells_{name}": getattr(cells, name) for name in _CELL_ARRAYS}
         arrays |= {"cells_centre": cells.inputs.centre, "cells_spread": cells.inputs.spread}
@@ -132,8 +186,10 @@ def save_arrays(
         np.savez(file, about=np.array(json.dumps(about)), **arrays)
 
 
-def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArrays | None]:
-    """Read what :func:`save_arrays` wrote: points, curvature, effect head, cell heads.
+def load_arrays(
+    path: Path,
+) -> tuple[np.ndarray, float, EffectHead, CellHeadArrays | None, EffectHead | None]:
+    """Read what :func:`save_arrays` wrote: points, curvature, effect head, cell heads, the head for proteins.
 
     Raises
     ------
@@ -148,39 +204,20 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
         points, curvature = arrays["points"], float(about["curvature"])
         genes, targets = tuple(about["genes"]), tuple(about["target_genes"])
         row = {g: i for i, g in enumerate(genes)}
-        parameters = KernelParameters(**about["parameters"])
-        local, columns = None, targets
-        if "local_genes" in about:
-            parts = {
-                name.removeprefix("local_"): arrays[name] for name in arrays if name.startswith("local_")
-            }
-            local, columns = LocalProcess.from_arrays(about["local_genes"], targets, parts), ()
-        head = EffectHead(
-            parameters=parameters,
-            kernels=GeneKernels(
-                genes,
-                arrays["diffusion"],
-                hyperbolic_similarity(points, curvature, slice(None), [row[g] for g in columns]),
-                columns,
-            ),
-            target_genes=targets,
-            response_genes=tuple(about["response_genes"]),
-            coefficients=arrays["coefficients"].astype(np.float64),
-            precision=arrays["precision"],
-            scale=arrays["scale"],
-            own_slope=float(about["own_slope"]),
-            own_error=float(about["own_error"]),
-            # Older runs have intervals that grow with the effect in proportion, or not at all.
-            error=ErrorScale(**about.get("error", {"size": about.get("size", 0.0)})),
-            own_level=arrays["own_level"],
-            interactions=None
-            if "pairs" not in about
-            else Interactions(
-                tuple((a, b) for a, b in about["pairs"]),
-                **{name: arrays[f"pair_{name}"] for name in _PAIR_ARRAYS},
-            ),
-            local=local,
+        columns = () if "local_genes" in about else targets
+        kernels = GeneKernels(
+            genes,
+            arrays["diffusion"],
+            hyperbolic_similarity(points, curvature, slice(None), [row[g] for g in columns]),
+            columns,
         )
+        head = _head_of(about, arrays, kernels)
+        proteins = None
+        if about.get("proteins") is not None:
+            own = {
+                name.removeprefix(_PROTEINS): arrays[name] for name in arrays if name.startswith(_PROTEINS)
+            }
+            proteins = _head_of(about["proteins"], own, kernels)
         cells = None
         if about["cells"] is not None:
             cells = CellHeadArrays(
@@ -205,7 +242,7 @@ def load_arrays(path: Path) -> tuple[np.ndarray, float, EffectHead, CellHeadArra
         raise HyperPerturbError(
             f"The run's file '{path}' is missing or damaged ({error}).", hint="Train the run anew."
         ) from error
-    return points, curvature, head, cells
+    return points, curvature, head, cells, proteins
 
 
 def hyperbolic_similarity(

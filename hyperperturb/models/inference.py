@@ -22,8 +22,9 @@ from hyperperturb.models.export import load_arrays
 from hyperperturb.models.gene_places import GenePlaces
 from hyperperturb.models.interactions import Interaction, split_effect
 from hyperperturb.models.left_out import left_out_effects
+from hyperperturb.models.proteins import ProteinPrediction, Proteins
 from hyperperturb.models.strength import sensitivity
-from hyperperturb.runs.directory import RunDirectory
+from hyperperturb.runs.directory import PROTEIN_EFFECTS, RunDirectory
 
 Level = Literal["measured", "supported", "weak", "none"]
 Reason = Literal["not_in_universe", "in_no_network", "no_tested_neighbour", "common_mean_only"]
@@ -81,6 +82,8 @@ class EffectPrediction:
         Energy distance (squared Euclidean) to the control cells that the predicted effect amounts to.
     interaction
         How a combination differs from the sum of its genes; None for a single gene.
+    proteins
+        What it does to proteins; None where the run knows none.
     """
 
     targets: tuple[str, ...]
@@ -88,6 +91,7 @@ class EffectPrediction:
     support: Support
     strength: float
     interaction: Interaction | None = None
+    proteins: ProteinPrediction | None = None
 
 
 class HyperPerturbInference(GenePlaces, CellQuestions):
@@ -123,7 +127,13 @@ class HyperPerturbInference(GenePlaces, CellQuestions):
             )
         self.config = self.run.config
         self.metrics: dict[str, Any] = self.run.metrics()
-        self._points, self.curvature, self._head, self._cells = load_arrays(self.run.file("arrays.npz"))
+        self._points, self.curvature, self._head, self._cells, proteins = load_arrays(
+            self.run.file("arrays.npz")
+        )
+        self.proteins = None
+        if proteins is not None:
+            path = self.run.file(PROTEIN_EFFECTS)
+            self.proteins = Proteins(proteins, lambda: read_effects(path, mode=self.config.mode))
         self.genes = self._read_genes()
         self.response_genes: tuple[str, ...] = self._head.response_genes
         self._row = {g: i for i, g in enumerate(self.genes["gene"])}
@@ -262,7 +272,8 @@ class HyperPerturbInference(GenePlaces, CellQuestions):
             interaction = split_effect(
                 self.response_genes, genes, mean[0], *(p[0] for p in parts), found=found
             )
-        return EffectPrediction(genes, table, support, strength, interaction)
+        proteins = None if self.proteins is None else self.proteins.predict(genes)
+        return EffectPrediction(genes, table, support, strength, interaction, proteins)
 
     def effects_of(self, sets: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
         """Effects and standard errors of sets of target genes, (Q, R) each, whatever their support."""

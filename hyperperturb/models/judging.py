@@ -326,7 +326,7 @@ def evaluate_run(
         seed=config.settings.seed,
         progress=scaled(progress, 0.0, 0.1),
     )
-    points, curvature, head, _ = load_arrays(run.file("arrays.npz"))
+    points, curvature, head, *_ = load_arrays(run.file("arrays.npz"))
     kernels = None if head.local is not None else head.kernels
     if kernels is None or set(question.variants) - {"random_embedding"}:
         networks = gather_networks(

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from hyperperturb.data.effects import Effects
 from hyperperturb.data.network import Network, coverage, network_from_adjacency, save_network
 from hyperperturb.evaluation.cross_validation import CrossValidation
-from hyperperturb.evaluation.report import RunMetrics, held_out
+from hyperperturb.evaluation.report import ProteinMetrics, RunMetrics, held_out
 from hyperperturb.files import atomic_path, write_json
 from hyperperturb.models.card import write_card
 from hyperperturb.models.cell_training import FittedHeads
@@ -22,9 +22,10 @@ from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.export import CellHeadArrays, save_arrays
 from hyperperturb.models.gene_space import curvature_interval, fit_quality
 from hyperperturb.models.model import HyperPerturbModel
+from hyperperturb.models.protein_training import TrainedProteins
 from hyperperturb.models.strength import energy_distance, sensitivity
 from hyperperturb.models.universe import Universe
-from hyperperturb.runs.directory import RunDirectory
+from hyperperturb.runs.directory import PROTEIN_EFFECTS, RunDirectory
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Trained:
         (N, d) unit-ball gene points and the learned curvature magnitude.
     fitted
         The cell heads, or None when the run has none.
+    proteins
+        What was learned about proteins, or None.
     """
 
     effects: Effects
@@ -50,6 +53,7 @@ class Trained:
     head: EffectHead
     fitted: FittedHeads | None
     scores: CrossValidation
+    proteins: TrainedProteins | None = None
 
 
 def write_run(run: RunDirectory, trained: Trained, model: HyperPerturbModel, *, seconds: float) -> None:
@@ -66,6 +70,8 @@ def write_run(run: RunDirectory, trained: Trained, model: HyperPerturbModel, *, 
     with atomic_path(run.file("genes.parquet")) as temporary:
         genes.to_parquet(temporary, index=False)
     t.effects.save(run.file("effects.parquet"))
+    if t.proteins is not None:
+        t.proteins.effects.save(run.file(PROTEIN_EFFECTS))
     combined = network_from_adjacency(t.universe.adjacency, t.universe.genes, name="combined")
     save_network(combined, run.file("network.npz"))
     save_arrays(
@@ -74,6 +80,7 @@ def write_run(run: RunDirectory, trained: Trained, model: HyperPerturbModel, *, 
         curvature=t.curvature,
         head=t.head,
         cells=None if t.fitted is None else cell_arrays(t.fitted),
+        proteins=None if t.proteins is None else t.proteins.head,
     )
     # Keras chooses the format by the suffix, so the temporary name must keep it.
     with atomic_path(run.file("model.keras")) as temporary:
@@ -133,7 +140,16 @@ def _metrics(t: Trained, genes: pd.DataFrame) -> RunMetrics:
         curvature_high=high,
         fit=fit_quality(t.points, t.curvature, t.universe.similarity),
         policy=None if t.fitted is None else t.fitted.scores,
+        proteins=None if t.proteins is None else _on_proteins(t.proteins),
     )
+
+
+def _on_proteins(proteins: TrainedProteins) -> ProteinMetrics:
+    labels = proteins.effects.perturbations
+    strength = dict(zip(labels, energy_distance(proteins.effects).tolist(), strict=True))
+    found = held_out(proteins.scores, strength=strength)
+    joined = "" if proteins.report is None else proteins.report.sentence
+    return ProteinMetrics(**found.model_dump(), joined=joined, n_proteins=len(proteins.effects.genes))
 
 
 def cell_arrays(fitted: FittedHeads) -> CellHeadArrays:

@@ -14,7 +14,9 @@ from scipy import sparse
 
 from hyperperturb.data.effects import Effects, compute_effects, read_effects
 from hyperperturb.data.network import Network, network_from_adjacency
+from hyperperturb.data.proteins import ProteinReport, compute_protein_effects
 from hyperperturb.data.screen import inspect_screen
+from hyperperturb.errors import HyperPerturbError
 from hyperperturb.evaluation.cross_validation import cross_validate
 from hyperperturb.evaluation.verdict import MODEL
 from hyperperturb.models.baselines import simple_baselines
@@ -23,10 +25,12 @@ from hyperperturb.models.cells import read_cells
 from hyperperturb.models.direction_training import effects_from_cells, held_out_effects
 from hyperperturb.models.epochs import EpochReport
 from hyperperturb.models.export import hyperbolic_similarity
+from hyperperturb.models.gene_kernels import GeneKernels
 from hyperperturb.models.gene_space import place_genes
 from hyperperturb.models.model import HyperPerturbModel, assemble
 from hyperperturb.models.neighbourhoods import Neighbourhoods
 from hyperperturb.models.predictor import fit_head, model_predictor, target_kernels
+from hyperperturb.models.protein_training import TrainedProteins, train_proteins
 from hyperperturb.models.record import Trained, write_run
 from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.models.sources import CellSource, coexpression_of, gather_networks, without
@@ -42,6 +46,7 @@ from hyperperturb.runs.workers import folder_of_worker
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from hyperperturb.data.protein_names import Rename
     from hyperperturb.nn.distribution import Strategy
 
 # Where each part of a training ends, as a fraction of the whole: what the progress bar shows.
@@ -71,6 +76,8 @@ def train_model(
     strategy: Strategy = "auto",
     column: str | None = None,
     control: str | None = None,
+    proteins: str | Path | AnnData | None = None,
+    protein_names: Rename = "",
     model_dir: str | Path = "models/saved",
     on_event: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[HyperPerturbModel, pd.DataFrame]:
@@ -98,6 +105,9 @@ def train_model(
         See there too; None leaves ``jit_compile`` at its default.
     column, control
         Label column and control label; what the detection proposes when not given.
+    proteins, protein_names
+        Antibody counts of the same cells (:func:`hyperperturb.data.protein_files.open_proteins`), and how names of
+        cells are mended to match. None takes ``obsm["protein"]`` of ``data``, where it is there.
     model_dir
         Folder that the run directory is made in.
     on_event
@@ -135,13 +145,22 @@ def train_model(
     strategy = make_strategy(settings.strategy)
     if isinstance(data, str | Path):
         data = read_effects(data)
-    cells = None
+    cells = measured = None
     if isinstance(data, Effects):
+        if proteins is not None:
+            raise HyperPerturbError(
+                "Effects come without cells, so proteins cannot be joined to them.", hint="Give the screen."
+            )
         effects = data
     else:
         column, control = _labels_of(data, column, control)
         effects = compute_effects(data, column=column, control=control)
         cells = CellSource(data, column)
+        proteins = data if proteins is None and "protein" in data.obsm else proteins
+        if proteins is not None:
+            measured = compute_protein_effects(
+                data, proteins, column=column, control=effects.control, rename=protein_names
+            )
     networks = list(networks)
     if adj_matrix is not None:
         names = effects.genes if cells is None else tuple(data.var_names.astype(str))
@@ -156,7 +175,7 @@ def train_model(
         run.begin()
         try:
             run.uses(describe(strategy))
-            model = _train(run, effects, networks, cells, settings, strategy)
+            model = _train(run, effects, networks, cells, settings, strategy, measured)
         except KeyboardInterrupt:
             run.cancelled()
             raise
@@ -208,6 +227,19 @@ def train_run(run: RunDirectory) -> HyperPerturbModel:
             progress=report,
         )
     effects = without(effects, config.exclude)
+    measured = None
+    if config.proteins is not None:
+        measured = compute_protein_effects(
+            cells.screen,
+            config.proteins,
+            column=cells.column,
+            control=str(config.control),
+            layer=cells.layer,
+            tables=cells.tables,
+            rename=config.protein_names,
+            mode=config.mode,
+            progress=report,
+        )
     networks = gather_networks(
         config.networks,
         cells if config.coexpression else None,
@@ -216,7 +248,7 @@ def train_run(run: RunDirectory) -> HyperPerturbModel:
         report=_stage(run, "networks", _EFFECTS, _NETWORKS),
         note=run.log,
     )
-    model = _train(run, effects, networks, cells, settings, strategy)
+    model = _train(run, effects, networks, cells, settings, strategy, measured)
     if not goes_on:  # what is left of a training says nothing about a whole one
         work = Workload.of(settings, effects, networks, cells=cells is not None)
         write_cost(run, work)
@@ -234,6 +266,7 @@ def _train(
     cells: CellSource | None,
     settings: TrainingSettings,
     strategy: Any,
+    measured: tuple[Effects, ProteinReport] | None,
 ) -> HyperPerturbModel:
     started = time.monotonic()
     genes_checkpoint, cells_checkpoint = (run.file(name) for name in CHECKPOINTS)
@@ -279,6 +312,7 @@ def _train(
 
     run.stage("effect head", "fitting the effect head on all perturbations", _SCORES)
     head = fit_head(effects, kernels, settings.seed)
+    proteins = None if measured is None else _train_proteins(run, *measured, effects, kernels, settings)
     fitted = None
     if cells is not None and settings.cell_heads:
         run.stage("cells", "reading the perturbed cells", _HEAD)
@@ -313,10 +347,32 @@ def _train(
             )
     run.stage("writing", "writing the run", _CELLS)
     model = assemble(points, curvature, head, None if fitted is None else fitted.heads)
-    trained = Trained(effects, networks, universe, central, points, curvature, head, fitted, scores)
+    trained = Trained(effects, networks, universe, central, points, curvature, head, fitted, scores, proteins)
     write_run(run, trained, model, seconds=time.monotonic() - started)
     model.run = str(run.path)
     return model
+
+
+def _train_proteins(
+    run: RunDirectory,
+    measured: Effects,
+    report: ProteinReport,
+    effects: Effects,
+    kernels: GeneKernels | Neighbourhoods,
+    settings: TrainingSettings,
+) -> TrainedProteins | None:
+    """The head for proteins; None, with the reason in the log, where there is too little to learn from."""
+    run.log(report.sentence)
+    run.stage("effect head", "fitting the effect head on proteins", _SCORES)
+    try:
+        found = train_proteins(
+            measured, effects, kernels, folds=settings.folds, seed=settings.seed, report=report
+        )
+    except HyperPerturbError as error:
+        run.log(f"The run goes on without the proteins. {error}")
+        return None
+    run.log(f"On proteins: {found.scores.verdict().sentence}")
+    return found
 
 
 def _gene_values(model: Any) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hyperperturb.data.protein_names import Rename
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.runs.inputs import InputFile
@@ -88,7 +89,8 @@ class RunConfig(BaseModel):
     What the files contained when the training began is added then, as ``inputs``.
 
     ``screen`` with ``column`` and ``control``, or ``effects``, or both: with both, the effects are read and
-    the screen's cells serve the cell heads and the co-expression network.
+    the screen's cells serve the cell heads and the co-expression network. ``proteins`` are those of the screen's cells,
+    ``protein_names`` how the names of cells are mended to match.
 
     Examples
     --------
@@ -104,6 +106,8 @@ class RunConfig(BaseModel):
     control: str | None = None
     layer: str | None = None
     tables: tuple[Path, ...] = ()
+    proteins: Path | None = None
+    protein_names: Rename = ""
     mode: Mode = "knockout"
     networks: tuple[NetworkSource, ...] = ()
     coexpression: bool = True
@@ -164,6 +168,8 @@ class RunConfig(BaseModel):
             control=dataset.control,
             layer=dataset.report.layer if dataset.report else None,
             tables=dataset.tables,
+            proteins=dataset.proteins if is_screen else None,
+            protein_names=dataset.protein_names,
             mode=dataset.mode,
             networks=tuple(
                 n if isinstance(n, NetworkSource) else NetworkSource.from_path(n) for n in networks
@@ -193,6 +199,11 @@ class RunConfig(BaseModel):
                 f"Which cells of '{self.screen.name}' are the controls is not said.",
                 hint="Give the label column and the control label.",
             )
+        if self.proteins is not None and self.screen is None:
+            raise HyperPerturbError(
+                f"The proteins '{self.proteins.name}' have no cells to belong to.",
+                hint="Give the screen too: its labels say what was done to each cell.",
+            )
         if not self.networks and not (self.coexpression and self.screen is not None):
             raise HyperPerturbError(
                 "There is no network to place the genes by.",
@@ -201,6 +212,9 @@ class RunConfig(BaseModel):
         return self.model_copy(
             update={
                 "screen": None if self.screen is None else existing_screen(self.screen),
+                "proteins": None
+                if self.proteins is None
+                else existing_screen(self.proteins, what="proteins"),
                 "tables": tuple(existing_file(path, what="table of the screen") for path in self.tables),
                 "effects": None
                 if self.effects is None
@@ -226,16 +240,20 @@ class RunConfig(BaseModel):
     def files(self) -> list[Path]:
         """Every file that the training reads."""
         networks = [path for n in self.networks for path in (n.path, n.info)]
-        return [path for path in (self.screen, *self.tables, self.effects, *networks) if path is not None]
+        proteins = None if self.proteins == self.screen else self.proteins  # one file may hold both
+        given = (self.screen, *self.tables, proteins, self.effects, *networks)
+        return [path for path in given if path is not None]
 
 
-def existing_screen(path: Path | str) -> Path:
-    """Resolve the path of a screen a person gave: unlike other inputs it may be a folder.
+def existing_screen(path: Path | str, *, what: str = "screen") -> Path:
+    """Resolve the path of cells a person gave: unlike other inputs they may be a folder.
 
     Parameters
     ----------
     path
         Any path; ``~`` is expanded.
+    what
+        What it should be, for the sentence.
 
     Returns
     -------
@@ -248,7 +266,7 @@ def existing_screen(path: Path | str) -> Path:
         When nothing is there.
     """
     full = Path(path).expanduser().resolve()
-    return full if full.is_dir() else existing_file(path, what="screen")
+    return full if full.is_dir() else existing_file(path, what=what)
 
 
 def existing_file(path: Path | str, *, what: str) -> Path:

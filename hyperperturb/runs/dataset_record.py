@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hyperperturb.data.protein_names import Rename
+from hyperperturb.data.proteins import ProteinReport
 from hyperperturb.data.screen import ScreenReport
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import read_json, write_json
@@ -16,7 +18,7 @@ from hyperperturb.runs.config import Mode
 from hyperperturb.runs.workspace import Workspace, remove_folder, visible_folders
 
 _RECORD = "dataset.json"
-_PATHS = ("source", "effects_path", "true_effects_path", "quality_path")
+_PATHS = ("source", "effects_path", "true_effects_path", "quality_path", "proteins")
 
 
 class Dataset(BaseModel):
@@ -33,6 +35,9 @@ class Dataset(BaseModel):
     kind: Literal["screen", "effects"]
     source: Path
     tables: tuple[Path, ...] = ()
+    proteins: Path | None = None
+    protein_names: Rename = ""
+    protein_report: ProteinReport | None = None
     created: datetime = Field(default_factory=lambda: datetime.now(UTC))
     report: ScreenReport | None = None
     column: str | None = None

@@ -36,6 +36,9 @@ REQUIRED_FILES = (
 )
 """Without any one of these a run is not usable."""
 
+PROTEIN_EFFECTS = "protein_effects.parquet"
+"""The measured effects on proteins, in runs that have any."""
+
 EVALUATION = "evaluation"
 """Folder inside a run in which a thorough evaluation reports; see :mod:`hyperperturb.runs.evaluations`."""
 
