@@ -56,7 +56,7 @@ def test_names_that_do_not_match_are_told_before_the_training(files):
         "train", "--rna_path", files["screen"], "--protein_path", files["table"], home=files["home"], code=1
     )
     assert "No cell of" in said.stderr
-    assert "2,500 of 2,500 match: --protein_names suffix" in said.stderr
+    assert "2,500 of 2,500 match: choose 'suffix' for the names" in said.stderr
     said = run(
         "train",
         "--effects",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from app.ui import alt, cache, evaluation_files, frame
+from app.ui import alt, cache, evaluation_files, frame, proteins
 from app.ui.frame import facts, section
 from app.ui.state import chosen_perturbation, select
 from app.ui.text import GLOSSARY, count, number, plain, plural, sentence_case, signed
@@ -71,6 +71,7 @@ def show(run: RunDirectory, found: RunMetrics) -> None:
     rows = perturbations(found)
     chosen = _chosen(rows)
     _methods(run, found)
+    proteins.scored(run, found.proteins)
     if len(rows):
         _one(run, found, rows, chosen)
     _hubs(run, found)

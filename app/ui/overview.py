@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.ui import alt, cache, quality, repair_list
+from app.ui import alt, cache, proteins, quality, repair_list
 from app.ui.frame import draw, facts, guard, section, table
 from app.ui.text import GLOSSARY, count, plain
 from hyperperturb.data.screen import ScreenReport
@@ -32,6 +32,8 @@ def show(workspace: Workspace, dataset: Dataset) -> None:
     with guard():
         quality.show(workspace, dataset)
     _pictures(workspace, dataset)
+    with guard():
+        proteins.attached(workspace, dataset)
     if report is not None:
         with st.expander("What is in the file"):
             table(_inside(report), f"{dataset.name}-file", key="inside", width="stretch")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app.ui import alt, cache
+from app.ui import alt, cache, proteins
 from app.ui.answers import csv_button, gene_table, h5ad_button, not_ahead, refusal, support_line
 from app.ui.frame import draw, facts, section
 from app.ui.state import chosen_picture, select
@@ -66,6 +66,7 @@ def show(inference: HyperPerturbInference, genes: list[str]) -> None:
         _figures(prediction)
         if prediction.interaction is not None:
             st.markdown(plain(prediction.interaction.sentence), help=GLOSSARY["interaction"])
+    proteins.predicted(prediction)
     _table(inference, prediction)
 
 

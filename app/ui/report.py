@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.ui import alt, cache, watch
+from app.ui import alt, cache, proteins, watch
 from app.ui.frame import draw, facts, go, section
 from app.ui.text import GLOSSARY, duration, number, plain, signed, size
 from hyperperturb.runs.cost import cost_of
@@ -28,6 +28,8 @@ def show(run: RunDirectory) -> None:
     if not methods.empty:
         section("Scores on held-out genes", help=GLOSSARY["baseline"])
         _methods(methods)
+    on_proteins = cache.metrics(run)
+    proteins.scored(run, None if on_proteins is None else on_proteins.proteins)
     _details(run, found)
 
 

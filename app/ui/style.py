@@ -50,9 +50,9 @@ a:focus-visible { outline: 2px solid currentColor !important; outline-offset: 1p
 [data-testid="stMetricValue"] { font-size: 1.7rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
 @media (max-width: 640px) {
-  .st-key-scores, .st-key-curves { overflow-x: auto; }
-  .st-key-scores > div, .st-key-curves > div { min-width: 600px; }
-  .st-key-scores > div:has(> [class*="st-key-figure_menu_"]),
+  [class*="st-key-scores"], .st-key-curves { overflow-x: auto; }
+  [class*="st-key-scores"] > div, .st-key-curves > div { min-width: 600px; }
+  [class*="st-key-scores"] > div:has(> [class*="st-key-figure_menu_"]),
   .st-key-curves > div:has(> [class*="st-key-figure_menu_"]) { min-width: 0; }
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.6rem; }

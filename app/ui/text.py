@@ -44,6 +44,8 @@ GLOSSARY = {
     "sum of its squares over the response genes.",
     "interaction": "What a combination does beyond the sum over its genes, in shares of that sum: below 0 "
     "the genes do less together, above 0 more.",
+    "protein level": "Antibody counts as centred log-ratios of each cell: the logarithm of a count (+ 1) minus its "
+    "mean over the antibodies of the cell. An effect is a difference of such levels, relative to the other antibodies.",
     "mode": "What the intervention does to its target gene.",
     "standard error": "How uncertain the value is: about two thirds of repeats fall within one standard error.",
     "centrality": "How much of the network passes through a gene; hubs have many and strong neighbours.",

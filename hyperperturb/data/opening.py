@@ -52,6 +52,8 @@ class Screen:
         What they are.
     format
         The format of the file in words.
+    other_features
+        Feature types beside the genes: places of their own in the file.
     table_columns
         Columns of ``obs`` that come from tables beside the file: labels are looked for there first.
     """
@@ -68,6 +70,7 @@ class Screen:
         close: Callable[[], None],
         file_format: str,
         table_columns: tuple[str, ...],
+        other_features: tuple[str, ...] = (),
     ) -> None:
         self.path = path
         self.obs = obs
@@ -79,6 +82,7 @@ class Screen:
         self.n_cells, self.n_genes = matrix.shape
         self.format = file_format
         self.table_columns = table_columns
+        self.other_features = other_features
         self._close = close
 
     def __enter__(self) -> Screen:
@@ -354,6 +358,7 @@ def _screen(opened: Opened, layer: str | None, paths: list[Path]) -> Screen:
         close=opened.close,
         file_format=opened.format,
         table_columns=table_columns,
+        other_features=tuple(key for key in opened.places if key in OTHER_KINDS),
     )
     worst = values.bad or values.negative
     if worst is not None:

@@ -85,7 +85,7 @@ def match_cells(
         hint = "Give the same cells the same names."
         if offered:
             best, n = offered[0]
-            hint = f"Taken {RENAMES[best]}, {n:,} of {len(cells):,} match: --protein_names {best}."
+            hint = f"Taken {RENAMES[best]}, {n:,} of {len(cells):,} match: choose '{best}' for the names."
         raise HyperPerturbError(
             f"No cell of {screen} is in {proteins}: the screen's cells are called {_few(cells)}, those of the proteins "
             f"{_few(others)}.",

@@ -99,6 +99,8 @@ class ScreenReport(BaseModel):
         The repair list.
     log_base, target_sum
         Of log-normalised values: base of the logarithm and depth the cells were brought to, where they show.
+    other_features
+        What the file holds beside the genes, such as ``Antibody Capture``.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -117,6 +119,7 @@ class ScreenReport(BaseModel):
     repairs: tuple[Repair, ...]
     log_base: float | None = None
     target_sum: float | None = None
+    other_features: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -201,6 +204,7 @@ def inspect_screen(
             repairs=_repairs(screen, proposal, counts, chosen=layer is not None),
             log_base=screen.values.log_base,
             target_sum=screen.values.target_sum,
+            other_features=screen.other_features,
         )
 
 

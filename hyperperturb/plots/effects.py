@@ -159,7 +159,7 @@ def _line(x0: float, x1: float, y0: float, y1: float, *, dash: str = "solid", **
     }
 
 
-def ranked_bars(table: pd.DataFrame, n: int = 10) -> go.Figure:
+def ranked_bars(table: pd.DataFrame, n: int = 10, *, axis: str = EFFECT) -> go.Figure:
     """The genes with the largest predicted effects, from the most up to the most down.
 
     Parameters
@@ -168,6 +168,8 @@ def ranked_bars(table: pd.DataFrame, n: int = 10) -> go.Figure:
         As for :func:`volcano`.
     n : int
         How many genes.
+    axis : str
+        What the axis of effects says, with the unit.
 
     Returns
     -------
@@ -226,7 +228,7 @@ def ranked_bars(table: pd.DataFrame, n: int = 10) -> go.Figure:
         showgrid=False,
         zeroline=False,
     )
-    figure.update_xaxes(title_text=EFFECT, zeroline=True, showgrid=True)
+    figure.update_xaxes(title_text=axis, zeroline=True, showgrid=True)
     if not measured.any():
         return figure
     figure.data[0].showlegend = True

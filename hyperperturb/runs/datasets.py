@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from hyperperturb.data.formats.tenx import ANTIBODIES
 from hyperperturb.data.screen import ControlProposal, LabelCandidate, ScreenReport
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path
@@ -35,6 +36,7 @@ from hyperperturb.runs.incoming import (
 )
 from hyperperturb.runs.networks import add_network as add_network
 from hyperperturb.runs.networks import list_networks as list_networks
+from hyperperturb.runs.proteins import own_proteins
 from hyperperturb.runs.workspace import (
     Workspace,
     publish,
@@ -358,6 +360,7 @@ def replace_screen(ws: Workspace, name: str, source: Path, *, note: str) -> Data
             "confirmed": False,
             "effects_path": None,
             "quality_path": None,
+            **({"proteins": None, "protein_report": None} if before.proteins == before.source else {}),
             "note": " ".join(filter(None, (before.note, note))),
         }
     )
@@ -397,7 +400,8 @@ def _publish(
             raise HyperPerturbError(f"'{title}' cannot be used: {worst.what}", hint=worst.mend)
         if proposed is not None:
             report = _proposing(report, *proposed)
-        dataset = dataset.model_copy(update={"report": report})
+        own = own_proteins(source, tables) if ANTIBODIES in report.other_features else {}
+        dataset = dataset.model_copy(update={"report": report, **own})
     else:
         target = staged / f"effects-{secrets.token_hex(4)}.parquet"
         with atomic_path(target) as temporary:

@@ -57,6 +57,14 @@ def table(progress: Progress, path: str, target: str, mode: str) -> Any:
     return {"control": found.control}
 
 
+def proteins(progress: Progress, path: str, proteins: str, tables: list[str], rename: str) -> Any:
+    """Say how a file of proteins and a screen fit together."""
+    from hyperperturb.data.proteins import look_at_proteins
+
+    found = look_at_proteins(path, proteins, tables=tables, rename=rename)  # type: ignore[arg-type] # checked by name
+    return found.model_dump(mode="json")
+
+
 def cells(progress: Progress, path: str, target: str, most: int) -> Any:
     """Take cells of a screen, evenly spaced, into an ``.h5ad`` of their own; gives how many there were."""
     import numpy as np
@@ -79,6 +87,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "quality": quality,
     "table": table,
     "cells": cells,
+    "proteins": proteins,
 }
 
 

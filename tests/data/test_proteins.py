@@ -130,7 +130,7 @@ def test_a_mend_of_names_is_offered_and_works(adata, counts, tmp_path):
     named.to_csv(tmp_path / "p.csv")
     with pytest.raises(HyperPerturbError, match=r"'cell0' and 'cell1'.*'lane1_cell0-1'") as told:
         look_at_proteins(adata, tmp_path / "p.csv")
-    assert "240 of 240 match: --protein_names both" in told.value.hint
+    assert "240 of 240 match: choose 'both' for the names" in told.value.hint
     effects, report = compute_protein_effects(adata, tmp_path / "p.csv", rename="both", **LABELS)
     check(effects, adata, counts)
     assert report.rename == "both"
