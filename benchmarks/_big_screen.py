@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import h5py
@@ -96,6 +97,7 @@ def convert(source: Path, out: Path, storage: str, compression: str) -> None:
     """Write a screen once more, as anndata writes it: ``csr``, ``csc`` or ``dense``; ``lzf``, ``gzip`` or ``none``."""
     import anndata
 
+    warnings.simplefilter("ignore")  # what the next versions of zarr will do by default
     anndata.settings.zarr_write_format = 3
     adata = anndata.read_h5ad(source)
     adata.X = {"csr": adata.X.tocsr, "csc": adata.X.tocsc, "dense": adata.X.toarray}[storage]()
@@ -157,10 +159,23 @@ def streamed(path: Path) -> None:
     compute_effects(path, column="perturbation", control="control")
 
 
+def on_cluster(path: Path, n_workers: int) -> None:
+    """Compute them on a Dask cluster of this machine, a process and a thread a worker."""
+    from distributed import LocalCluster
+
+    from hyperperturb.data import compute_effects
+
+    with LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        compute_effects(path, column="perturbation", control="control", scheduler=address)
+
+
 if __name__ == "__main__":
     task, target, *more = sys.argv[1:]
     if task == "make":
         make_screen(Path(target), int(more[0]))
+    elif task == "cluster":
+        on_cluster(Path(target), int(more[0]))
     elif task == "convert":
         convert(Path(target), Path(more[0]), *more[1:])
     else:

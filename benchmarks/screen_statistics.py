@@ -74,7 +74,7 @@ def made(path: Path, n_cells: int) -> Path:
     return path
 
 
-def whole_screen(path: Path, repeats: int, *, peer: bool) -> None:
+def whole_screen(path: Path, repeats: int, *, workers: int, quality: bool, peer: bool) -> None:
     """Print what one screen takes."""
     print(f"{path.stat().st_size / 1e9:.2f} GB.\n")
     print("| | time | processor | peak memory | times decoding |\n| --- | --- | --- | --- | --- |")
@@ -91,6 +91,16 @@ def whole_screen(path: Path, repeats: int, *, peer: bool) -> None:
         f"| `hyperperturb effects`, table of {size:.0f} MB included | {cost} | {cost.seconds / floor.seconds:.2f} |",
         flush=True,
     )
+    if workers:
+        cost = task("cluster", path, workers, repeats=repeats)
+        print(
+            f"| on a Dask cluster of {workers} workers here, its start included (peak of a worker) | {cost} | "
+            f"{cost.seconds / floor.seconds:.2f} |",
+            flush=True,
+        )
+    if quality:
+        cost = run([sys.executable, "-m", "hyperperturb", "quality", str(path)], 1)
+        print(f"| `hyperperturb quality` | {cost} | {cost.seconds / floor.seconds:.2f} |", flush=True)
     if peer:
         cost = task("scanpy", path)
         print(f"| scanpy in memory | {cost} | {cost.seconds / floor.seconds:.2f} |", flush=True)
@@ -154,6 +164,8 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=218_331)
     parser.add_argument("--screen", type=Path, help="a screen that is there already")
     parser.add_argument("--scanpy", action="store_true", help="also in memory (9 GB)")
+    parser.add_argument("--cluster", type=int, default=0, help="also on so many workers")
+    parser.add_argument("--quality", action="store_true", help="also the quality of the screen")
     parser.add_argument("--sizes", type=int, nargs="+", help="numbers of cells (7 KB of disk each)")
     parser.add_argument("--formats", type=int, help="number of cells in every storage")
     parser.add_argument("--repeats", type=int, default=3)
@@ -162,7 +174,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = asked.screen or made(folder / "screen.h5ad", asked.cells)
-        whole_screen(path, asked.repeats, peer=asked.scanpy)
+        whole_screen(path, asked.repeats, workers=asked.cluster, quality=asked.quality, peer=asked.scanpy)
         (folder / "screen.h5ad").unlink(missing_ok=True)
         if asked.sizes:
             sizes(folder, asked.sizes, asked.repeats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import math
 import os
@@ -86,6 +87,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+        # a process that was asked to write there, by this very function, and was ended leaves its own temporary file
+        stem = temporary.name.removesuffix("".join(temporary.suffixes[-2:]))
+        for left in path.parent.glob(f".{glob.escape(stem)}.*"):
+            left.unlink(missing_ok=True)
 
 
 def _cannot_write(path: Path, error: OSError) -> HyperPerturbError:

@@ -6,6 +6,8 @@ import datetime as dt
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +163,28 @@ def test_progress_helpers():
     assert time_left(-1) == "0 s"
     assert time_left(89) == "89 s"
     assert time_left(90) == "2 min"
+
+
+def test_a_helper_that_is_killed_while_it_writes_leaves_nothing(tmp_path):
+    """The helper process writes atomically to a path that is itself temporary."""
+    code = (
+        "import sys, time; from hyperperturb.files import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half'); print('written', flush=True); time.sleep(60)"
+    )
+
+    def stopped():
+        with atomic_path(tmp_path / "effects-1234.parquet") as target:
+            helper = subprocess.Popen([sys.executable, "-c", code, str(target)], stdout=subprocess.PIPE)
+            try:
+                assert helper.stdout.readline().strip() == b"written"
+                assert len(list(tmp_path.iterdir())) == 1
+            finally:
+                helper.kill()
+                helper.wait()
+                helper.stdout.close()
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        stopped()
+    assert list(tmp_path.iterdir()) == []
