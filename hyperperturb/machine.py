@@ -104,12 +104,34 @@ def devices() -> tuple[str, ...]:
     if gpus():
         return gpus()
     text = os.environ.get(CPU_DEVICES, "1")
-    n = int(text) if text.isdecimal() and int(text) > 1 else 1
-    return (
-        (f"CPU ({platform.machine()}, {cores()} cores)",)
-        if n == 1
-        else tuple(f"CPU {i + 1}" for i in range(n))
-    )
+    return (cpu(),) * (int(text) if text.isdecimal() and int(text) > 1 else 1)
+
+
+def cpu() -> str:
+    """The processor, in words."""
+    return f"CPU ({platform.machine()}, {cores()} cores)"
+
+
+def in_words(n: int, kind: str, *, gpu: bool) -> str:
+    """Devices that train together, as pages and cards name them.
+
+    Parameters
+    ----------
+    n
+        How many.
+    kind
+        Name of one of them.
+    gpu
+        Whether they are graphics processors.
+
+    Examples
+    --------
+    >>> in_words(1, "NVIDIA H100", gpu=True), in_words(2, "NVIDIA H100", gpu=True)
+    ('NVIDIA H100', '2 GPUs (NVIDIA H100), mirrored')
+    """
+    if n == 1:
+        return kind
+    return f"{n} GPUs ({kind}), mirrored" if gpu else f"{n} devices made of the CPU, mirrored"
 
 
 def _fields(path: Path, key: str) -> list[str]:

@@ -35,12 +35,9 @@ def start(now: Current, dataset: Dataset) -> None:
     if chosen.ready:
         known = [cache.network(path) for path in chosen.paths]
         work = Workload.of(wanted, effects, known, cells=dataset.kind == "screen")
-        estimate.show(
-            cost.estimate(work, cost.costs(now.runs)),
-            work,
-            device=settings.device(wanted.strategy),
-            before=len(now.active),
-        )
+        device = settings.device(wanted.strategy)
+        found = cost.estimate(work, cost.costs(now.runs), device=device)
+        estimate.show(found, work, device=device, before=len(now.active))
     if st.button("Start training", key="start", type="primary", disabled=not chosen.ready, width="stretch"):
         config = RunConfig.for_dataset(
             dataset,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import streamlit as st
 from pydantic.fields import FieldInfo
+from streamlit.delta_generator import DeltaGenerator
 
 from app.ui import networks
 from app.ui.text import count
@@ -15,6 +16,30 @@ from hyperperturb import machine
 from hyperperturb.models.settings import PRESETS, TrainingSettings
 from hyperperturb.runs.comparison import preset_of
 from hyperperturb.runs.config import RunConfig
+
+FORM = {
+    "Size": {
+        "max_genes": "Genes at most",
+        "max_cells": "Cells at most",
+        "epochs": "Epochs",
+        "batch_size": "Cells a step",
+    },
+    "Space": {
+        "embedding_dim": "Dimensions",
+        "curvature": "Curvature",
+        "hidden_dim": "Hidden width",
+    },
+    "Steps": {"point_learning_rate": "Step, genes", "learning_rate": "Step, cells"},
+    "Judging": {"validation_split": "Share held out", "folds": "Folds", "seed": "Seed"},
+    "Techniques": {
+        "annealing": "Annealing Γ",
+        "stdp": "STDP rule",
+        "curriculum": "Easy perturbations first (curriculum)",
+        "jit_compile": "Compile with XLA",
+        "cell_heads": "Learn from cells",
+    },
+}
+"""Heading → setting → its label; what a setting is and why it has its default stands in its description."""
 
 ABOUT = {
     "quick": "A first look.",
@@ -41,11 +66,18 @@ def choose() -> TrainingSettings:
     )
     values: dict[str, Any] = {"strategy": _strategy()}
     with st.expander("All settings"):
-        columns = st.columns(2)
-        others = [entry for entry in TrainingSettings.model_fields.items() if entry[0] != "strategy"]
-        for index, (name, field) in enumerate(others):
-            with columns[index % 2]:
-                values[name] = _widget(name, field, getattr(start, name), f"{preset}_{name}")
+        for heading, labels in FORM.items():
+            st.markdown(f":small[:gray[{heading}]]")
+            columns: list[DeltaGenerator] = []
+            for name, label in labels.items():
+                field, value = TrainingSettings.model_fields[name], getattr(start, name)
+                if isinstance(value, bool):
+                    place = st.container()
+                else:  # numbers in pairs
+                    columns = columns or st.columns(2, vertical_alignment="bottom")
+                    place = columns.pop(0)
+                with place:
+                    values[name] = _widget(label, field, value, f"{preset}_{name}")
     return TrainingSettings(**values)
 
 
@@ -70,7 +102,7 @@ def _strategy() -> str:
     return st.selectbox(
         "Devices",
         list(found),
-        format_func=lambda name: found[name][:1].upper() + found[name][1:],
+        format_func=found.__getitem__,
         key="strategy",
         help=TrainingSettings.model_fields["strategy"].description,
     )
@@ -102,15 +134,12 @@ def strategies(devices: Sequence[str], *, gpus: bool, workers: bool) -> dict[str
     >>> strategies(["CPU (x86_64, 2 cores)"], gpus=False, workers=False)
     {'auto': 'CPU (x86_64, 2 cores)'}
     """
-    n = len(devices)
-    if n == 1:
-        found = {"auto": devices[0]}
-    elif gpus:
-        found = {"auto": f"all {n} GPUs ({devices[0]})", "default": f"one GPU ({devices[0]})"}
-    else:
-        found = {"auto": "the CPU as one device", "mirrored": f"{n} devices made of the CPU"}
+    n, first = len(devices), devices[0]
+    found = {"auto": machine.in_words(n, first, gpu=True) if gpus else first}
+    if n > 1:
+        found |= {"default": first} if gpus else {"mirrored": machine.in_words(n, first, gpu=False)}
     if workers:
-        found["multiworker"] = "the machines in TF_CONFIG"
+        found["multiworker"] = "Machines in TF_CONFIG"
     return found
 
 
@@ -121,14 +150,11 @@ def _limit(field: FieldInfo, low: str, high: str) -> tuple[Any, Any]:
     return lowest, highest
 
 
-def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:
-    label, help_text = name.replace("_", " ").capitalize(), field.description
+def _widget(label: str, field: FieldInfo, value: Any, key: str) -> Any:
+    help_text = field.description
     st.session_state.setdefault(key, value)  # not as the widget's own value: `take` sets it too
     if isinstance(value, bool):
         return st.checkbox(label, key=key, help=help_text)
-    choices = get_args(field.annotation)
-    if choices:
-        return st.selectbox(label, choices, key=key, help=help_text)
     if isinstance(value, int):
         low, high = _limit(field, "ge", "le")
         return st.number_input(label, low, high, step=1, key=key, help=help_text)

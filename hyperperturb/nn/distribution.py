@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import re
 import threading
 import time
@@ -179,14 +178,12 @@ def describe(strategy: Any) -> str:
 
     gpus = tf.config.list_physical_devices("GPU")
     n = 1 if strategy is None else int(strategy.num_replicas_in_sync)
-    kind = f"CPU ({platform.machine()}, {machine.cores()} cores)"
+    kind = machine.cpu()
     if gpus:
         kind = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return f"{n} devices of {len(Cluster.from_environment().addresses)} workers, {kind}"
-    if strategy is None:
-        return f"one of {len(gpus)} GPUs, {kind}" if len(gpus) > 1 else kind
-    return f"{n} {'GPUs' if gpus else 'devices made of the CPU'}, mirrored, {kind}"
+        return f"{n} devices of {len(Cluster.from_environment().addresses)} workers ({kind})"
+    return machine.in_words(n, kind, gpu=bool(gpus))
 
 
 def scope(strategy: Any) -> contextlib.AbstractContextManager:

@@ -14,8 +14,8 @@ STAGES = {"genes": "placing the genes", "cells": "reading the cells"}
 _NOT_A_COMPONENT = {"stage", "epoch", "epochs", "loss", "val_loss", "time", "kind", "seconds", "fraction"}
 _WORDS = {
     "field": "annealing field Γ",
-    "active": "share of weights in use",
-    "curriculum": "share of perturbations admitted",
+    "active": "weights in use",
+    "curriculum": "perturbations admitted",
 }
 _LOG_FROM = 3.0  # largest over smallest value below which a logarithmic axis has hardly a tick
 

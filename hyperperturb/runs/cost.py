@@ -147,7 +147,7 @@ def memory(work: Workload) -> float:
     return _MB * (1100 + similarity + table + cells + (250 if work.compiled else 0))
 
 
-def estimate(work: Workload, earlier: Sequence[Cost] = ()) -> Estimate:
+def estimate(work: Workload, earlier: Sequence[Cost] = (), *, device: str = "") -> Estimate:
     """What a training will take here.
 
     Parameters
@@ -156,6 +156,9 @@ def estimate(work: Workload, earlier: Sequence[Cost] = ()) -> Estimate:
         Its size.
     earlier
         What earlier trainings took, the latest first; those of other machines do not count.
+    device
+        What will train, in words (:func:`hyperperturb.machine.in_words`): those on something else do not count either.
+        Everything counts when it is empty.
 
     Returns
     -------
@@ -169,7 +172,9 @@ def estimate(work: Workload, earlier: Sequence[Cost] = ()) -> Estimate:
     >>> round(estimate(work, [slow]).seconds / estimate(work).seconds, 2)
     3.0
     """
-    here = [cost for cost in earlier if cost.machine == machine.name()][:_LATEST]
+    here = [
+        cost for cost in earlier if cost.machine == machine.name() and (not device or cost.device == device)
+    ][:_LATEST]
     time = _factor([cost.seconds / seconds(cost.workload) for cost in here])
     room = _factor([cost.peak_memory / memory(cost.workload) for cost in here if cost.peak_memory])
     return Estimate(seconds=time * seconds(work), memory=round(room * memory(work)), earlier=len(here))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.ui import estimate, settings
+from hyperperturb.models.settings import TrainingSettings
 from hyperperturb.runs.cost import Estimate, Workload
 
 WORK = Workload(
@@ -39,16 +40,21 @@ def test_what_may_stand_in_the_way_is_said():
     assert after == "It begins when 1 other training has ended."
 
 
+def test_every_setting_can_be_changed_in_the_form_once():
+    shown = [name for labels in settings.FORM.values() for name in labels]
+    assert sorted([*shown, "strategy"]) == sorted(TrainingSettings.model_fields)
+
+
 def test_devices_are_offered_where_there_is_a_choice():
-    cpu, gpu = ["CPU (x86_64, 2 cores)"], ["NVIDIA H100"]
-    assert list(settings.strategies(cpu, gpus=False, workers=False)) == ["auto"]
-    assert settings.strategies(gpu, gpus=True, workers=False) == {"auto": "NVIDIA H100"}
-    assert settings.strategies(gpu * 2, gpus=True, workers=False) == {
-        "auto": "all 2 GPUs (NVIDIA H100)",
-        "default": "one GPU (NVIDIA H100)",
+    cpu, gpu = "CPU (x86_64, 2 cores)", "NVIDIA H100"
+    assert settings.strategies([cpu], gpus=False, workers=False) == {"auto": cpu}
+    assert settings.strategies([gpu], gpus=True, workers=False) == {"auto": gpu}
+    assert settings.strategies([gpu] * 2, gpus=True, workers=False) == {
+        "auto": "2 GPUs (NVIDIA H100), mirrored",
+        "default": gpu,
     }
-    assert list(settings.strategies(["CPU 1", "CPU 2"], gpus=False, workers=True)) == [
-        "auto",
-        "mirrored",
-        "multiworker",
-    ]
+    assert settings.strategies([cpu] * 2, gpus=False, workers=True) == {
+        "auto": cpu,
+        "mirrored": "2 devices made of the CPU, mirrored",
+        "multiworker": "Machines in TF_CONFIG",
+    }

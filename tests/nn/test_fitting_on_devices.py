@@ -120,6 +120,8 @@ def test_a_whole_run_on_two_devices(folder):
     assert run.usable
     assert run.history()["stage"].tolist() == ["genes"] * 2 + ["cells"] * 2
     assert np.isfinite(run.history()["val_loss"]).all()
+    assert run.status.device == "2 devices made of the CPU, mirrored"
+    assert f"device: {run.status.device};" in run.card()
 
 
 def test_workers_hold_the_same_weights(folder):

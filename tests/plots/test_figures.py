@@ -224,8 +224,8 @@ def test_techniques_that_are_switched_on_have_panels_and_what_does_not_move_agai
         "curvature",
         "annealing field Γ",
         "learning rate, cells",
-        "share of weights in use",
-        "share of perturbations admitted",
+        "weights in use",
+        "perturbations admitted",
     ]
 
 

@@ -95,19 +95,21 @@ def test_more_of_anything_costs_more_time(more):
 def test_earlier_trainings_on_this_machine_correct_the_estimate():
     work = workload("standard", *DEMO)
 
-    def took(factor: float, where: str = machine.name(), peak: float | None = 2.0) -> Cost:
+    def took(
+        factor: float, where: str = machine.name(), peak: float | None = 2.0, device: str = "CPU"
+    ) -> Cost:
         return Cost(
             workload=work,
             seconds=factor * seconds(work),
             peak_memory=None if peak is None else round(peak * memory(work)),
             machine=where,
-            device="CPU",
+            device=device,
         )
 
     plain = estimate(work)
     assert plain.earlier == 0
     assert plain.seconds == pytest.approx(seconds(work))
-    assert estimate(work, [took(9.0, "elsewhere")]) == plain
+    assert estimate(work, [took(9.0, "elsewhere"), took(9.0, device="GPU")], device="CPU") == plain
     corrected = estimate(work, [took(2.0), took(30.0, "elsewhere"), took(3.0), took(50.0, peak=None)])
     assert corrected.earlier == 3
     assert corrected.seconds == pytest.approx(
