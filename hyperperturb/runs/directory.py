@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +162,12 @@ class RunDirectory:
         HyperPerturbError
             When ``config.json`` is missing or of another kind.
         """
-        return _parsed(RunConfig, self.file("config.json"))
+        path = self.file("config.json")
+        try:
+            about = path.stat()
+        except OSError:
+            return _parsed(RunConfig, path)  # which says what is wrong
+        return _config(path, about.st_mtime_ns, about.st_size)
 
     def _stored(self) -> RunStatus:
         return _parsed(RunStatus, self.file("status.json"))
@@ -419,6 +425,12 @@ class RunDirectory:
         event = append_event(self.file("events.jsonl"), kind, values)
         for listener in self.listeners:
             listener(event)
+
+
+@lru_cache(maxsize=1024)
+def _config(path: Path, modified: int, size: int) -> RunConfig:
+    """A configuration is written once or twice, and read at every look at a list of runs."""
+    return _parsed(RunConfig, path)
 
 
 def _parsed(model: type[Any], path: Path) -> Any:

@@ -75,8 +75,13 @@ def works(run: RunDirectory) -> bool:
 
 def times(run: RunDirectory) -> tuple[datetime, datetime]:
     """When the training began and ended."""
-    at = {e["state"]: datetime.fromisoformat(e["time"]) for e in run.events()[0] if e["kind"] == "state"}
-    return at["running"], at["finished"]
+
+    def said() -> dict[str, datetime]:
+        events = run.events()[0]
+        return {e["state"]: datetime.fromisoformat(e["time"]) for e in events if e["kind"] == "state"}
+
+    wait_for(lambda: "finished" in said())  # the status comes first, then the event
+    return said()["running"], said()["finished"]
 
 
 def test_they_go_one_after_another_in_the_order_in_which_they_were_started(make):
