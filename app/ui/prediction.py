@@ -167,10 +167,13 @@ def _parts(inference: HyperPerturbInference, prediction: EffectPrediction) -> No
     columns = together.strongest_genes(_PARTS_SHOWN)
     columns = columns[np.argsort(-together.effect[0, columns], kind="stable")]
     own = np.isnan(together.response[0])
-    rows = [*alone.effect, alone.effect.sum(axis=0), together.effect[0]]
+    rows = dict(zip(alone.names, alone.effect, strict=True))
+    rows |= {"sum of the genes": alone.effect.sum(axis=0), "together": together.effect[0]}
+    if np.isfinite(together.measured[0]).any():
+        rows["measured together"] = together.measured[0]
     values = pd.DataFrame(
-        np.where(own, np.nan, rows)[:, columns],
-        index=[*alone.names, "sum of the genes", "together"],
+        np.where(own, np.nan, list(rows.values()))[:, columns],
+        index=list(rows),
         columns=np.array(together.genes)[columns],
     )
     name = "_".join(prediction.targets)

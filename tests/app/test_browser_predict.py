@@ -138,7 +138,7 @@ def test_a_combination_beside_its_genes(driver, inference):
     opened(driver, inference, genes=",".join(pair), picture="parts")
     picture(driver, "picture_parts")
     labels = driver.page.locator("[class*='st-key-picture_parts'] .ytick").all_text_contents()
-    assert {*pair, "together"} <= {label.strip() for label in labels}
+    assert {*pair, "together", "measured together"} <= {label.strip() for label in labels}
     driver.see("sum over the genes")
     driver.no_traceback()
 
