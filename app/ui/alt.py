@@ -170,13 +170,21 @@ def hubs(genes: pd.DataFrame, rho: float | None) -> str:
 
 
 def losses(history: pd.DataFrame) -> str:
-    """Loss curves; one row an epoch with ``loss`` and, where known, ``val_loss``."""
+    """Loss curves; one row an epoch with ``loss`` and, where known, ``val_loss`` and ``stage``."""
+    from hyperperturb.plots.training import STAGES, by_stage
+
     said = []
-    for name, word in (("loss", "training loss"), ("val_loss", "validation loss")):
-        values = pd.to_numeric(history[name], errors="coerce").dropna() if name in history else ()
-        if len(values):
-            said.append(f"{word} from {number(float(values.iloc[0]))} to {number(float(values.iloc[-1]))}")
-    return f"Curves over {plural(len(history), 'epoch')}: {' and '.join(said) or 'no losses yet'}."
+    for stage, rows in by_stage(history):
+        ends = []
+        for name, word in (("loss", "training loss"), ("val_loss", "validation loss")):
+            values = pd.to_numeric(rows[name], errors="coerce").dropna() if name in rows else ()
+            if len(values):
+                ends.append(
+                    f"{word} from {number(float(values.iloc[0]))} to {number(float(values.iloc[-1]))}"
+                )
+        words = f", {STAGES.get(stage, stage)}" if stage else ""
+        said.append(f"{plural(len(rows), 'epoch')}{words}: {' and '.join(ends) or 'no losses yet'}")
+    return f"Loss curves. {'; '.join(said) or 'No epoch yet'}."
 
 
 def loss_parts(history: pd.DataFrame) -> str:

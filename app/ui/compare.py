@@ -73,7 +73,7 @@ def _curves(histories: dict[str, pd.DataFrame]) -> None:
             compared_losses(histories),
             "losses-compared",
             key="compared_losses",
-            alt=" ".join(f"{name}. {alt.losses(history)}" for name, history in histories.items()),
+            alt=" ".join(f"{name}: {alt.losses(history)}" for name, history in histories.items()),
         )
     st.caption(
         "With other genes or cells a loss is the loss of something else: what counts are the scores below."

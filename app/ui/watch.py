@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.ui import alt, settings
 from app.ui.frame import draw, guard
-from app.ui.text import count, duration, listing, number, ordinal, plain
+from app.ui.text import count, duration, listing, number, ordinal, plain, size
 from hyperperturb.runs import queue
 from hyperperturb.runs.directory import RunDirectory, delete_run
 from hyperperturb.runs.events import last_of_each_epoch
@@ -79,6 +79,8 @@ def live(run: RunDirectory) -> None:
                 parts.append(f"{duration((datetime.now(UTC) - status.started).total_seconds())} so far")
             if status.seconds_left is not None:
                 parts.append(f"about {duration(status.seconds_left)} left")
+            if status.memory:
+                parts.append(f"{size(status.memory)} of memory")
             if status.device:
                 parts.append(plain(status.device))
             st.caption(" · ".join(parts))
@@ -154,8 +156,9 @@ def _where(status: RunStatus) -> str:
         return "It had not begun."
     step = STAGES.get(status.stage, status.stage)
     doing = f", at the step “{plain(step)}”" if step else ", before its first step"
+    held = f", when it had held up to {size(status.memory)} of memory" if status.memory else ""
     return (
-        f"It stopped after {duration(status.seconds)}{doing}. Resume it when the reason is gone, or change its "
+        f"It stopped after {duration(status.seconds)}{doing}{held}. Resume it when the reason is gone, or change its "
         "settings and start anew."
     )
 

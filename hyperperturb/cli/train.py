@@ -418,6 +418,7 @@ def runs(
     debug: Debug = False,
 ) -> None:
     """List the runs, newest first."""
+    from hyperperturb.runs import queue
     from hyperperturb.runs.directory import list_runs
     from hyperperturb.runs.workspace import Workspace
 
@@ -433,9 +434,9 @@ def runs(
     for run in found:
         status = run.status
         said = status.error if status.state == "failed" else run.metrics().get("verdict") or status.message
-        rows.append(
-            [run.name, status.state, run.config.title, textwrap.shorten(said or "", 80, placeholder=" …")]
-        )
+        place = queue.place(run) if status.state == "queued" else None
+        state = status.state if place is None else f"{status.state} ({place} in line)"
+        rows.append([run.name, state, run.config.title, textwrap.shorten(said or "", 80, placeholder=" …")])
     print_table(["run", "state", "title", "verdict"], rows)
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import FolderLock, atomic_path, read_json, write_json
+from hyperperturb.machine import peak_memory
 from hyperperturb.runs.config import RunConfig
 from hyperperturb.runs.events import append_event, last_of_each_epoch, read_events
 from hyperperturb.runs.inputs import check_inputs, describe_inputs
@@ -417,7 +418,12 @@ class RunDirectory:
 
     def _set(self, **values: Any) -> None:
         current = self._current or self._stored()
-        self._current = current.model_copy(update={**values, "updated": datetime.now(UTC)})
+        values["updated"] = datetime.now(UTC)
+        if (
+            values.get("pid", current.pid) == os.getpid()
+        ):  # the page that cancels a run is not what trained it
+            values["memory"] = peak_memory()
+        self._current = current.model_copy(update=values)
         write_json(self.file("status.json"), self._current)
         self._written = time.monotonic()
 

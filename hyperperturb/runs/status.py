@@ -14,7 +14,7 @@ FINAL: tuple[State, ...] = ("finished", "failed", "cancelled")
 
 
 class RunStatus(BaseModel):
-    """Where a run is.
+    """Where a run is; ``memory`` is the most bytes that its process had held when it last reported.
 
     Examples
     --------
@@ -37,6 +37,7 @@ class RunStatus(BaseModel):
     pid_started: float | None = None
     error: str | None = None
     device: str = ""
+    memory: int | None = None
 
     @property
     def done(self) -> bool:

@@ -47,8 +47,11 @@ def test_cells_and_losses_say_their_range():
     assert "not known" in alt.cells({"A": 0})
     history = pd.DataFrame({"loss": [2.0, 1.0], "val_loss": [3.0, None]})
     assert alt.losses(history) == (
-        "Curves over 2 epochs: training loss from 2.00 to 1.00 and validation loss from 3.00 to 3.00."
+        "Loss curves. 2 epochs: training loss from 2.00 to 1.00 and validation loss from 3.00 to 3.00."
     )
+    two = pd.concat([history.assign(stage="genes"), (10 * history).assign(stage="cells")])
+    assert "2 epochs, reading the cells: training loss from 20.0 to 10.0" in alt.losses(two)
+    assert "No epoch yet" in alt.losses(pd.DataFrame())
 
 
 def test_errors_count_where_the_model_is_better():

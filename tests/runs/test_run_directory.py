@@ -253,3 +253,16 @@ def test_status_of_a_run_knows_its_duration():
     start = datetime(2026, 1, 31, tzinfo=UTC)
     assert RunStatus(started=start, updated=start + timedelta(seconds=5)).seconds == 5.0
     assert RunStatus(updated=start).seconds == 0.0
+
+
+def test_the_status_says_how_much_memory_the_training_process_held(run, monkeypatch):
+    assert run.status.memory is None
+    run.begin()
+    held = run.status.memory
+    assert held > 10**7
+    monkeypatch.setattr(
+        "hyperperturb.runs.directory.os.getpid", lambda: -1
+    )  # somebody else: the page, on cancelling
+    monkeypatch.setattr("hyperperturb.runs.directory.peak_memory", lambda: 1)
+    run.cancelled()
+    assert run.status.memory == held
