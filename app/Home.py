@@ -11,7 +11,7 @@ if str(ROOT) not in sys.path:  # Streamlit puts only this file's folder on the p
 
 import streamlit as st  # noqa: E402
 
-from app.ui import style  # noqa: E402
+from app.ui import guide, style  # noqa: E402
 from app.ui.frame import complaints, guard  # noqa: E402
 from app.ui.routes import ROUTES, moved, navigation, page  # noqa: E402
 from app.ui.sidebar import foot  # noqa: E402
@@ -28,7 +28,11 @@ with guard():
     sync(page_key)
     now = current()
     complaints(now.complaints)
+    if page_key != "home":
+        guide.line(now, page_key)
     chosen.run()
+    if page_key == "home":
+        guide.line(now, page_key)
 with guard():
     # Last, so that what the page has just changed is told here at once.
     foot()

@@ -36,6 +36,7 @@ ROUTES: dict[str, Route] = {
         ("run", "genes", "view", "picture", "versus", "up", "down", "untested"),
     ),
     "evaluate": Route("evaluate.py", "Evaluate", "evaluate", "Ask", ("run", "perturbation")),
+    "glossary": Route("glossary.py", "Glossary", "glossary", "Help", ()),
 }
 
 

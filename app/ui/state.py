@@ -43,13 +43,19 @@ def sync(page_key: str) -> None:
         st.session_state[_PREFIX + "dataset"] = ""  # the run names its own
     if asked.get("genes", _get("genes")) != _get("genes") and "view" not in asked:
         st.session_state[_PREFIX + "view"] = ""  # a link to a gene, whatever was looked at before
-    for name in NAMES:
-        if name in st.query_params:
-            st.session_state[_PREFIX + name] = st.query_params[name]
-        elif name in carried and _get(name) and len(_get(name)) <= LONGEST:
-            st.query_params[name] = _get(name)
-        if name not in carried and name in st.query_params:
-            del st.query_params[name]
+    if asked.get("gene", _get("gene")) != _get("gene") and "genes" not in asked:
+        st.session_state[_PREFIX + "genes"] = asked["gene"]  # as `select` does for a click in the disk
+    for name, value in asked.items():
+        st.session_state[_PREFIX + name] = value
+    before = st.query_params.to_dict()
+    after = {name: value for name, value in before.items() if name not in NAMES}
+    after |= {
+        name: _get(name)
+        for name in NAMES
+        if name in carried and (name in asked or 0 < len(_get(name)) <= LONGEST)
+    }
+    if after != before:  # in one go: the browser's way back has a stop for every change
+        st.query_params.from_dict(after)
 
 
 def select(

@@ -30,6 +30,8 @@ _CSS = """
 [class*="st-key-save_"] button:is(:hover, :focus-visible, [aria-expanded="true"]) { opacity: 1; }
 .st-key-gene_card { gap: 0.55rem; }
 .st-key-refused_card { padding: 0.7rem 0.9rem; border-radius: 6px; }
+/* The guide takes no room where it was dismissed */
+.st-key-guide { margin-bottom: -1rem; }
 [data-testid="stMainBlockContainer"] h3 { font-size: 1.35rem; }
 [data-testid="stMainBlockContainer"] h4 { font-size: 1.08rem; padding-top: 0.7rem; }
 [data-testid="stSidebarContent"] { display: flex; flex-direction: column; }
@@ -37,7 +39,7 @@ _CSS = """
 [data-testid="stSidebarUserContent"] > div { flex: 1; display: flex; flex-direction: column; }
 [data-testid="stSidebarUserContent"] > div > div { flex: 1; }
 [data-testid="stSidebarUserContent"] [data-testid="stLayoutWrapper"]:has(> .st-key-foot) { margin-top: auto; }
-.st-key-foot { gap: 0; }
+.st-key-foot, .st-key-foot [data-testid="stVerticalBlock"] { gap: 0; }
 .st-key-foot [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
 .st-key-foot [data-testid="stPageLink-NavLink"] { padding: 0.1rem 0.5rem; margin-left: -0.5rem; }
 .st-key-foot [data-testid="stPageLink-NavLink"]:not(:hover) { background: transparent; }
