@@ -37,7 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--protein_path",
         type=Path,
-        help=f"protein counts of the same cells, with --use_protein_data (default: {DEFAULT_PROTEIN})",
+        help="antibody counts of the same cells: what perturbations do to proteins is learned too",
     )
     add(
         "--network_path",
@@ -75,7 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--use_protein_data",
         action="store_true",
-        help="join the protein counts to the cells by name and learn what perturbations do to proteins too",
+        help=f"the same with the file {DEFAULT_PROTEIN}, where --protein_path names no other",
     )
     add(
         "--trainer",
@@ -116,8 +116,7 @@ def check(args: argparse.Namespace) -> None:
     HyperPerturbError
         What is wrong, and the way out.
     """
-    if args.protein_path is not None and not args.use_protein_data:
-        raise HyperPerturbError("--protein_path is only read with --use_protein_data.", hint="Add that flag.")
+    args.use_protein_data = args.use_protein_data or args.protein_path is not None
     named = args.rna_path is not None
     args.rna_path = args.rna_path or DEFAULT_RNA
     processed = args.preprocessed_path is not None and args.preprocessed_path.is_file()
@@ -177,11 +176,11 @@ def train(args: argparse.Namespace) -> None:
         print("The run lies with the first worker.")
         return
     run = RunDirectory.open(model.run)
-    if run.metrics().get("proteins"):
-        print(f"On proteins: {run.metrics()['proteins']['verdict']}")
     print(
         run.metrics().get("verdict", "There is no verdict: too few perturbations were left to hold some out.")
     )
+    if run.metrics().get("proteins"):
+        print(f"On proteins: {run.metrics()['proteins']['verdict']}")
     print(run.path)
 
 

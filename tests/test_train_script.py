@@ -7,7 +7,9 @@ import json
 import sys
 from types import SimpleNamespace
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 
 from hyperperturb.runs.config import RunConfig
@@ -118,7 +120,7 @@ def test_every_flag_reaches_what_it_is_for(script, monkeypatch, capsys, tmp_path
         ([], "download_string_and_test_data.sh"),
         (["--rna_path", "nowhere.h5ad"], "no file 'nowhere.h5ad'"),
         (["--rna_path", "SCREEN", "--network_path", "nowhere.csv"], "no file 'nowhere.csv'"),
-        (["--rna_path", "SCREEN", "--protein_path", "SCREEN"], "only read with --use_protein_data"),
+        (["--rna_path", "SCREEN", "--protein_path", "nowhere.h5ad"], "no file 'nowhere.h5ad' (protein)"),
         (["--use_protein_data", "--preprocessed_path", "SCREEN"], "(screen)"),
         (["--rna_path", "SCREEN", "--use_protein_data", "--preprocessed_path", "o.h5ad"], "(protein)"),
     ],
@@ -138,7 +140,14 @@ def test_a_flag_that_would_do_nothing_and_a_missing_file_are_refused(
 def test_the_script_trains_a_run_that_can_be_used(script, small_screen, tmp_path, capsys):
     words = ["--rna_path", small_screen, "--network_path", small_screen.with_suffix(".network.csv")]
     words += ["--output_dir", tmp_path, "--epochs", 2, "--trainer", "simple"]
+    cells = ad.read_h5ad(small_screen, backed="r").obs_names
+    counts = np.random.default_rng(0).poisson([5, 20, 60], size=(len(cells), 3))
+    pd.DataFrame(counts, index=cells, columns=["CD4", "CD8", "CD86"]).to_csv(tmp_path / "p.csv")
+    words += ["--protein_path", tmp_path / "p.csv"]
     assert script.main([str(w) for w in words]) == 0
     run = list_runs(tmp_path)[0]
     assert run.usable, run.missing_files()
-    assert capsys.readouterr().out.splitlines()[-1] == str(run.path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == str(run.path)
+    assert lines[-2].startswith("On proteins: ")
+    assert run.metrics()["proteins"]["n_proteins"] == 3

@@ -149,7 +149,7 @@ def _about(workspace: Workspace, entry: CatalogueEntry) -> None:
             if entry.kind == "screen"
             else "Give its path when you choose networks for a training."
             if entry.kind == "network"
-            else "Give its path beside its screen."
+            else "Attach it to its screen, under *Proteins* on this page."
         )
         st.markdown("\n".join([*lines, f"1. {then}"]))
 

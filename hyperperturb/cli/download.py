@@ -101,7 +101,14 @@ def _tell(found: Download) -> None:
         print(f"  {path}, {file_size(path.stat().st_size)}")
     if entry.attribution:
         print(f"  cite: {entry.attribution}")
-    if found.dataset is not None:
+    if entry.kind == "protein":
+        attached = found.dataset
+        print(
+            "  proteins of a screen's cells: give the file with --protein_path, or attach it on the page Data"
+            if attached is None
+            else f"  attached to the dataset '{attached.name}': {attached.protein_report.sentence}"
+        )
+    elif found.dataset is not None:
         report = found.dataset.report
         proposal = report.proposal if report is not None else None
         what = (
@@ -112,10 +119,8 @@ def _tell(found: Download) -> None:
         print(
             f"  dataset '{found.dataset.name}'; {what}; confirm them on the page Controls (hyperperturb app)"
         )
-    elif found.network is not None:
-        print(f"  network {found.network}")
     else:
-        print("  proteins of a screen's cells: give the file beside its screen")
+        print(f"  network {found.network}")
     if entry.note:
         print(f"  note: {entry.note}")
 

@@ -83,6 +83,8 @@ class CatalogueEntry(BaseModel):
         Size of the file; perturbations are the labels of `label_column` without the control.
     label_column, control
         Proposed to the person who confirms the controls.
+    of
+        The screen whose cells proteins belong to.
     files
         What is downloaded; of a network the first one is read, the others lie beside it.
     """
@@ -105,6 +107,7 @@ class CatalogueEntry(BaseModel):
     perturbations: int | None = None
     label_column: str | None = None
     control: str | None = None
+    of: str | None = None
     files: tuple[RemoteFile, ...] = Field(alias="file", min_length=1)
 
     @property

@@ -25,13 +25,14 @@ def figure_numbers(figure: go.Figure) -> pd.DataFrame:
     Parameters
     ----------
     figure
-        Scatter and bar traces, as the functions of :mod:`hyperperturb.plots` make them.
+        Scatter and bar traces and heat maps, as the functions of :mod:`hyperperturb.plots` make them.
 
     Returns
     -------
     pandas.DataFrame
-        One row a point: ``series``, ``name``, its coordinates, and where an interval is drawn its ends in the
-        direction of the interval (``… low`` and ``… high``). Columns without any value are left out.
+        One row a point: ``series``, ``name``, its coordinates, where an interval is drawn its ends in the direction of
+        the interval (``… low`` and ``… high``), and the number that its colour shows. Of a heat map one row a cell:
+        ``row``, ``column`` and the value. Columns without any value are left out.
 
     Examples
     --------
@@ -53,6 +54,9 @@ def figure_numbers(figure: go.Figure) -> pd.DataFrame:
     panels = {(trace.xaxis or "x", trace.yaxis or "y") for trace in shown}
     parts = []
     for trace in shown:
+        if trace.type == "heatmap":
+            parts.append(pd.DataFrame(_map(trace)))
+            continue
         x_axis, y_axis = (_axis(figure, trace, direction) for direction in "xy")
         x_title, y_title = _words(x_axis.title.text), _words(y_axis.title.text)
         one = len(panels) == 1
@@ -70,12 +74,37 @@ def figure_numbers(figure: go.Figure) -> pd.DataFrame:
             values = np.arange(length) if values is None else np.asarray(values)
             part[names[direction]] = _ticked(values, axis)
             part |= _interval(values, getattr(trace, f"error_{direction}"), names[direction])
+        part |= _coloured(trace, length)
         parts.append(pd.DataFrame(part))
     if not parts:
         return pd.DataFrame(columns=["series", "name"])
     table = pd.concat([part.dropna(axis=1, how="all") for part in parts], ignore_index=True)
     first = [name for name in ("panel", "series", "name") if name in table]
     return table[first + [name for name in table.columns if name not in first]]
+
+
+def _map(trace: Any) -> dict[str, Any]:
+    """The cells of a heat map, row by row."""
+    z = np.asarray(trace.z)
+    rows = np.arange(z.shape[0]) if trace.y is None else np.asarray(trace.y)
+    columns = np.arange(z.shape[1]) if trace.x is None else np.asarray(trace.x)
+    return {
+        "row": np.repeat(rows, z.shape[1]),
+        "column": np.tile(columns, z.shape[0]),
+        _words(trace.colorbar.title.text) or "value": z.ravel(),
+    }
+
+
+def _coloured(trace: Any, length: int) -> dict[str, np.ndarray]:
+    """The numbers that the colours of points and bars show, where there are any."""
+    marker = trace.marker
+    colours = getattr(marker, "color", None)
+    if colours is None or isinstance(colours, str) or len(colours) != length:
+        return {}
+    colours = np.asarray(colours)
+    if colours.dtype.kind not in "fiu":
+        return {}
+    return {_words(marker.colorbar.title.text) or "colour": colours}
 
 
 def _axis(figure: go.Figure, trace: Any, direction: str) -> Any:

@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 from hyperperturb.data.catalogue import CatalogueEntry, find_entry
 from hyperperturb.data.download import fetch_entry, is_here
+from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress, scaled
 from hyperperturb.runs.datasets import Dataset, list_datasets, register_dataset
+from hyperperturb.runs.proteins import attach_proteins
 from hyperperturb.runs.workspace import Workspace
 
 
@@ -72,6 +74,8 @@ def download(
         found = found.model_copy(update={"dataset": _register(ws, entry, files[0])})
     elif entry.kind == "network":
         found = found.model_copy(update={"network": _store(ws, entry, files[0])})
+    else:
+        found = found.model_copy(update={"dataset": _attach(ws, entry, files[0])})
     report(1.0, f"{entry.title} is there")
     return found
 
@@ -94,6 +98,18 @@ def _register(ws: Workspace, entry: CatalogueEntry, path: Path) -> Dataset:
         proposed=proposed,
         note=". ".join(filter(None, (entry.attribution, entry.note))),
     )
+
+
+def _attach(ws: Workspace, entry: CatalogueEntry, path: Path) -> Dataset | None:
+    """The dataset whose cells these proteins are, with them; None where it is not there, or its cells are others."""
+    if entry.of is None:
+        return None
+    try:
+        files = {path.parent / file.name for file in find_entry(entry.of).files}
+        dataset = next((dataset for dataset in list_datasets(ws) if dataset.source in files), None)
+        return None if dataset is None else attach_proteins(ws, dataset.name, path)
+    except HyperPerturbError:  # told when a person attaches them
+        return None
 
 
 def _store(ws: Workspace, entry: CatalogueEntry, path: Path) -> Path:

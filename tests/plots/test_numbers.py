@@ -84,3 +84,19 @@ def test_axes_of_one_title_and_figures_without_points():
     figure = go.Figure(go.Scatter(x=[1.0], y=[2.0]), layout={"xaxis": both, "yaxis": both})
     assert figure_numbers(figure).to_dict("list") == {"error (x)": [1.0], "error (y)": [2.0]}
     assert figure_numbers(go.Figure()).empty
+
+
+def test_a_heat_map_is_a_row_a_cell_and_colours_are_numbers():
+    map_ = go.Heatmap(
+        z=[[1.0, 2.0], [3.0, 4.0]], x=["G1", "G2"], y=["P1", "P2"], colorbar={"title": {"text": "effect"}}
+    )
+    table = figure_numbers(go.Figure(map_))
+    assert table.to_dict("list") == {
+        "row": ["P1", "P1", "P2", "P2"],
+        "column": ["G1", "G2", "G1", "G2"],
+        "effect": [1.0, 2.0, 3.0, 4.0],
+    }
+    points = go.Scatter(
+        x=[0, 1], y=[0, 1], marker={"color": [0.5, -0.5], "colorbar": {"title": {"text": "effect"}}}
+    )
+    assert figure_numbers(go.Figure(points))["effect"].tolist() == [0.5, -0.5]

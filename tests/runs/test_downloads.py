@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 from pathlib import Path
 
 import anndata as ad
+import numpy as np
 import pytest
 
 from hyperperturb.data.network import read_network
@@ -148,6 +150,21 @@ def test_proteins_are_kept_for_their_screen(ws, offer, two_controls):
     assert found.dataset is None
     assert found.network is None
     assert list_datasets(ws) == []
+
+
+def test_proteins_are_attached_to_their_screen_where_it_is_there(ws, offer, two_controls, tmp_path):
+    cells = ad.read_h5ad(io.BytesIO(two_controls))
+    offer("some", "screen", {"some.h5ad": two_controls})
+    screen, first = download(ws, "some").dataset, (tmp_path / "own.toml").read_text()
+    counts = np.ones((cells.n_obs, 3), dtype=np.float32)
+    ad.AnnData(counts, obs=cells.obs[[]]).write_h5ad(tmp_path / "p.h5ad")
+    offer("some-protein", "protein", {"p.h5ad": (tmp_path / "p.h5ad").read_bytes()}, more='of = "some"')
+    assert download(ws, "some-protein").dataset is None  # a catalogue that does not know the screen
+    with (tmp_path / "own.toml").open("a") as catalogue:
+        catalogue.write(first)
+    found = download(ws, "some-protein").dataset
+    assert found.name == screen.name
+    assert found.protein_report.n_matched == cells.n_obs
 
 
 def test_it_is_known_what_is_there(ws, offer):
