@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.ui import cache, cells
+from app.ui import cache, cell_maps, cells
 from app.ui.frame import empty_state, guard, question
 from app.ui.state import current, select
 
@@ -22,7 +22,16 @@ with guard():
         select(run=now.run.name)
         inference = cache.inference(now.run)
         if inference.has_cells:
-            cells.show(now, inference)
+            view = cache.cell_view(now.run)
+            drawn = None
+            if view is not None:
+                drawn = cell_maps.show(inference, view)
+            elif inference.config.screen is not None:
+                cell_maps.not_drawn(now.run)
+            cells.show(now, inference, drawn)
+            if view is not None:
+                cell_maps.escapers(view)
+                cell_maps.files(now.run, view)
         else:
             empty_state(
                 "No cells in this model",

@@ -78,8 +78,11 @@ def run(folder: Path, home: Path) -> None:
         camera.light.get_by_role("button", name="Evaluate thoroughly").wait_for()
         camera.press("Evaluate thoroughly", "Halved for the ceiling", seconds=900)
         camera.show(f"evaluate?run={name}", "evaluate", sign="Halved for the ceiling")
+        camera.light.goto(f"{url}/cells?run={name}")
+        camera.press("Draw the cells", "Which cells escaped their perturbation?", seconds=240)
         for page in camera.pages.values():
             page.goto(f"{url}/cells?run={name}")
+            page.get_by_text("Which cells escaped their perturbation?").wait_for(timeout=60_000)
             page.get_by_role("button", name="Rank perturbations").click()
             page.get_by_text("What explains the cells").wait_for(timeout=60_000)
         for theme, page in camera.pages.items():

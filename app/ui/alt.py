@@ -62,6 +62,28 @@ def cells(counts: Mapping[str, int]) -> str:
     )
 
 
+def cell_map(title: str, table: pd.DataFrame, shade: Any) -> str:
+    """A map of cells; `table` has one row a cell, `shade` is what colours them."""
+    said = f"Map of {plural(len(table), 'cell')}, {title.lower()}, coloured by {shade.title}"
+    if shade.groups is None:
+        return f"{said}."
+    groups = pd.Series(shade.groups).value_counts()
+    return f"{said}: {', '.join(f'{name} {count(int(n))}' for name, n in groups.items())}."
+
+
+def escaped(table: pd.DataFrame) -> str:
+    """Shares of cells like controls; `table` has ``perturbation``, ``share`` and ``error``."""
+    rows = table.sort_values("share", ascending=False).head(5)
+    said = ", ".join(
+        f"{row.perturbation} {100 * row.share:.0f} % ± {196 * row.error:.0f}"
+        for row in rows.itertuples(index=False)
+    )
+    return (
+        f"Share of cells that look like controls with 95 % intervals, {plural(len(table), 'perturbation')}. "
+        f"Largest: {said}."
+    )
+
+
 def effect_sizes(effects: Effects) -> str:
     """Size of each perturbation's effect beside its noise."""
     import numpy as np

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hyperperturb.data.network_terms import Terms
     from hyperperturb.data.quality_report import Quality
     from hyperperturb.evaluation.report import RunMetrics
+    from hyperperturb.models.cell_view import CellView
     from hyperperturb.models.inference import HyperPerturbInference
     from hyperperturb.runs.datasets import Dataset
     from hyperperturb.runs.directory import RunDirectory
@@ -142,6 +143,21 @@ def _quality(_dataset: Dataset, key: tuple) -> Quality | None:
     from hyperperturb.runs.quality import load_quality
 
     return load_quality(_dataset) if key else None
+
+
+def cell_view(run: RunDirectory) -> CellView | None:
+    """The cells of a run as they were drawn; None where they were not."""
+    from hyperperturb.runs.cell_views import view_path
+
+    path = view_path(run)
+    return None if path is None else _cell_view(path, stamp(path))
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the cells")
+def _cell_view(path: Path, key: tuple) -> CellView:
+    from hyperperturb.models.cell_view import CellView
+
+    return CellView(path)
 
 
 def network(path: Path, *, info: Path | None = None, kind: str = "auto") -> Network:

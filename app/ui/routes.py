@@ -30,7 +30,9 @@ ROUTES: dict[str, Route] = {
         *("disk.py", "Poincaré disk", "disk", "Explore"),
         ("run", "gene", "second", "colour", "size", "hubs", "set"),
     ),
-    "cells": Route("cells.py", "Cells", "cells", "Explore", ("run", "goal", "group")),
+    "cells": Route(
+        "cells.py", "Cells", "cells", "Explore", ("run", "goal", "group", "area", "to", "shade", "gene")
+    ),
     "predict": Route(
         *("predict.py", "Predict", "predict", "Ask"),
         ("run", "genes", "view", "picture", "versus", "up", "down", "untested"),

@@ -20,7 +20,8 @@ from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.workspace import Workspace
 
 NAMES = (
-    *("dataset", "run", "gene", "genes", "goal", "group", "perturbation", "compare"),
+    *("dataset", "run", "gene", "genes", "perturbation", "compare"),
+    *("goal", "group", "area", "to", "shade"),  # of Cells
     *("view", "picture", "versus", "up", "down", "untested"),  # of Predict
     *("second", "colour", "size", "hubs", "set"),  # of the disk
 )
@@ -66,6 +67,9 @@ def select(
     genes: Sequence[str] | None = None,
     goal: str | None = None,
     group: str | None = None,
+    area: str | None = None,
+    to: str | None = None,
+    shade: str | None = None,
     perturbation: str | None = None,
     compare: Sequence[str] | None = None,
     view: str | None = None,
@@ -82,11 +86,12 @@ def select(
 ) -> None:
     """Choose a dataset, a run, a gene of the disk, the genes of the question, or a perturbation to judge.
 
-    `goal` and `group` are the question about cells and the label of the cells, `compare` the runs beside each other on
-    Train. On Predict, `view` is the kind of
-    question, `picture` what is drawn of the answer, `versus` what `genes` are compared with, `up` and `down` a wanted
-    change, `untested` whether genes that were never perturbed may make it. `second`, `colour`, `size` and `hubs` say
-    how the disk is drawn, `gene_set` which genes were gathered in it. An empty one takes the choice back.
+    `compare` are the runs beside each other on Train. On Cells, `goal` is the question, `group` the label of the cells
+    or `area` a line around them, `to` the state they should come to, `shade` what colours them. On Predict, `view` is
+    the kind of question, `picture` what is drawn of the answer, `versus` what `genes` are compared with, `up` and
+    `down` a wanted change, `untested` whether genes that were never perturbed may make it. `second`, `colour`, `size`
+    and `hubs` say how the disk is drawn, `gene_set` which genes were gathered in it. An empty one takes the choice
+    back.
 
     A new dataset takes the run back unless one is given with it. `gene` also becomes the question of Predict.
     """
@@ -96,7 +101,7 @@ def select(
         _write("genes", gene)
         _write("view", "")
     values = {"dataset": dataset, "run": run, "gene": gene, "perturbation": perturbation}
-    values |= {"goal": goal, "group": group}
+    values |= {"goal": goal, "group": group, "area": area, "to": to, "shade": shade}
     values |= {"view": view, "picture": picture}
     values |= {"second": second, "colour": colour, "size": size, "hubs": hubs}
     values["untested"] = None if untested is None else ("yes" if untested else "")
@@ -167,14 +172,9 @@ def chosen_comparison() -> list[str]:
     return _listed("compare")
 
 
-def chosen_goal() -> str:
-    """The question about cells, or an empty string."""
-    return _get("goal")
-
-
-def chosen_group() -> str:
-    """The label of the cells that are asked about, or an empty string."""
-    return _get("group")
+def chosen_of_cells() -> tuple[str, str, str, str, str]:
+    """On Cells: goal, label, area, wanted state and colour; each may be an empty string."""
+    return _get("goal"), _get("group"), _get("area"), _get("to"), _get("shade")
 
 
 def chosen_perturbation() -> str:

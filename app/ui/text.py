@@ -34,6 +34,14 @@ GLOSSARY = {
     "is made only where the paired interval excludes zero.",
     "left out": "Predicted without any perturbation that shares a gene with it; the few kernel parameters are those of "
     "the run. The bars are 90 % intervals, of prediction and measurement together.",
+    "map": "UMAP: cells of like expression lie together; distances between groups and their sizes mean little.",
+    "policy space": "The hyperbolic space in which the model compares cells with perturbations, seen from the middle "
+    "of the controls: the two directions in which the labels’ means differ most. Rings are hyperbolic distances.",
+    "escaped": "A perturbed cell that looks like a control: probably it has the guide, but not the effect. Judged on "
+    "the one axis that tells the perturbation from the controls, learned without the cell, by a mixture of controls "
+    "and changed cells.",
+    "named": "The perturbation that the model holds the likeliest for a cell. It was trained on these cells, so it "
+    "agrees with their labels more often than on new ones.",
     "run": "One training, with all that is needed to use it, judge it and repeat it.",
     "energy distance": "How far the cells of a perturbation are from the control cells, on 50 principal components: "
     "twice the mean distance between them minus the mean distances within each (not squared).",

@@ -122,7 +122,7 @@ class Mixture:
     share
         Part that looks like controls.
     error
-        Its standard error, over resampled cells.
+        Its standard error, over resampled cells, and at least that of counting.
     separation
         How far the changed cells stand off, in standard deviations of the controls.
     told
@@ -176,7 +176,15 @@ def split_cells(cells: np.ndarray, controls: np.ndarray, seed: int = 0) -> Mixtu
     probability[order] = np.maximum.accumulate(ratio[::-1])[::-1]
     rank = rankdata(np.concatenate([cells, controls]))[:n]
     told = (rank.sum() - n * (n + 1) / 2) / (n * len(controls))
-    return Mixture(float(share[0]), float(share[1:].std()), float(mean[0]), float(told), probability)
+    return Mixture(
+        float(share[0]), _error(float(share[0]), share[1:], n), float(mean[0]), float(told), probability
+    )
+
+
+def _error(share: float, resampled: np.ndarray, n: int) -> float:
+    """Standard error; at least what counting would have, as resampled cells without any like a control have none."""
+    adjusted = (share * n + 2.0) / (n + 4.0)  # Agresti and Coull 1998
+    return max(float(resampled.std()), float(np.sqrt(adjusted * (1.0 - adjusted) / (n + 4.0))))
 
 
 def _maximise(place: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
