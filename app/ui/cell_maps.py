@@ -225,7 +225,10 @@ def _of(shade: Shade, part: np.ndarray) -> Shade:
 
 
 def _selected(picture: str) -> None:
-    """A line was drawn: it goes into the address, and with it the group."""
+    """A line was drawn: it goes into the address, and with it the group.
+
+    An empty selection says nothing: pictures that are drawn anew send one too. The button takes a line back.
+    """
     found: Any = st.session_state[f"map_{picture}"].selection
     if found.get("lasso"):
         line = found["lasso"][0]
@@ -233,8 +236,6 @@ def _selected(picture: str) -> None:
     elif found.get("box"):
         (x0, x1), (y0, y1) = found["box"][0]["x"], found["box"][0]["y"]
         select(area=str(Area.drawn(picture, [x0, x1, x1, x0], [y0, y0, y1, y1])), group="")
-    else:  # a double click
-        select(area="", group="")
 
 
 def _caption(view: CellView, part: np.ndarray, drawn: Drawn | None) -> None:

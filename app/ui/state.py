@@ -42,6 +42,8 @@ def sync(page_key: str) -> None:
         st.session_state[_PREFIX + "run"] = ""  # the run of another dataset
     if asked.get("run", _get("run")) != _get("run") and "dataset" not in asked:
         st.session_state[_PREFIX + "dataset"] = ""  # the run names its own
+    if asked.get("run", _get("run")) != _get("run") and "area" not in asked:
+        st.session_state[_PREFIX + "area"] = ""  # a line around the cells of another run
     if asked.get("genes", _get("genes")) != _get("genes") and "view" not in asked:
         st.session_state[_PREFIX + "view"] = ""  # a link to a gene, whatever was looked at before
     if asked.get("gene", _get("gene")) != _get("gene") and "genes" not in asked:
