@@ -15,6 +15,8 @@ from hyperperturb.runs.datasets import Dataset
 from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.launcher import LocalLauncher
 
+LISTED = 8  # runs of the list that are not folded away
+
 
 def start(now: Current, dataset: Dataset) -> None:
     """The few settings, the estimate, the button."""
@@ -83,26 +85,31 @@ def run_list(now: Current, shown: RunDirectory | None) -> None:
     if not runs:
         return
     st.markdown("**Runs**", help=GLOSSARY["run"])
-    rows = st.container(key="run_list")
-    for run in runs[:12]:
-        state = run.status.state
-        known = cache.run_facts(run)
-        note = watch.STATES[state]
-        if run.usable:
-            note = "ahead of the baselines" if known.ahead else "not ahead of the baselines"
-        marked = shown is not None and run.name == shown.name
-        rows.button(
-            f"{when(run.config.created)} · {note}",
-            key=f"run_{run.name}",
-            type="secondary" if marked else "tertiary",
-            icon=":material/check:" if marked else None,
-            help=known.verdict or run.name,
-            width="stretch",
-            on_click=select,
-            kwargs={"run": run.name, "compare": ()},
-        )
-    if len(runs) > 12:
-        st.caption(f"and {plural(len(runs) - 12, 'older run')}")
+    with st.container(key="run_list"):
+        for run in runs[:LISTED]:
+            run_button(run, marked=shown is not None and run.name == shown.name)
+        if len(runs) > LISTED:
+            with st.expander(plural(len(runs) - LISTED, "older run")):
+                for run in runs[LISTED:]:
+                    run_button(run, marked=shown is not None and run.name == shown.name)
+
+
+def run_button(run: RunDirectory, *, marked: bool) -> None:
+    """A run of the list: when it was started and how it stands."""
+    known = cache.run_facts(run)
+    note = watch.STATES[run.status.state]
+    if run.usable:
+        note = "ahead of the baselines" if known.ahead else "not ahead of the baselines"
+    st.button(
+        f"{when(run.config.created)} · {note}",
+        key=f"run_{run.name}",
+        type="secondary" if marked else "tertiary",
+        icon=":material/check:" if marked else None,
+        help=known.verdict or run.name,
+        width="stretch",
+        on_click=select,
+        kwargs={"run": run.name, "compare": ()},
+    )
 
 
 with guard():

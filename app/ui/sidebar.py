@@ -8,9 +8,11 @@ from app.ui import announce, cache
 from app.ui.frame import guard
 from app.ui.routes import page
 from app.ui.state import Current, current, usable
-from app.ui.text import duration, ordinal, plain
+from app.ui.text import count, duration, ordinal, plain
 from hyperperturb.runs import queue
 from hyperperturb.runs.directory import RunDirectory
+
+_SHOWN = 3  # trainings at the foot; the line may be long
 
 
 def foot() -> None:
@@ -33,8 +35,11 @@ def _entries() -> None:
                 announce.link(run)
         if now.active:
             _entry("Training")
-            for run in now.active:
+            line = sorted(now.active, key=lambda run: (run.status.state != "running", queue.place(run) or 0))
+            for run in line[:_SHOWN]:
                 _training(run)
+            if len(line) > _SHOWN:
+                st.caption(f"and {count(len(line) - _SHOWN)} more in line")
 
 
 def _dataset(now: Current) -> None:

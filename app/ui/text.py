@@ -42,6 +42,10 @@ GLOSSARY = {
     "and changed cells.",
     "named": "The perturbation that the model holds the likeliest for a cell. It was trained on these cells, so it "
     "agrees with their labels more often than on new ones.",
+    "training curves": "Validation is what the model has not learned from: where it no longer falls, more epochs do "
+    "not help. Annealing field Γ: the size of the noise that lets gene points leave a poor place, decaying to none. "
+    "Weights in use: the share of the cell encoder that the STDP rule leaves. Perturbations admitted: how far the "
+    "curriculum is.",
     "run": "One training, with all that is needed to use it, judge it and repeat it.",
     "energy distance": "How far the cells of a perturbation are from the control cells, on 50 principal components: "
     "twice the mean distance between them minus the mean distances within each (not squared).",

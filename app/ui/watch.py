@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.ui import alt, settings
 from app.ui.frame import draw, guard
-from app.ui.text import count, duration, listing, number, ordinal, plain, size
+from app.ui.text import GLOSSARY, count, duration, listing, number, ordinal, plain, size
 from hyperperturb.runs import queue
 from hyperperturb.runs.directory import RunDirectory, delete_run
 from hyperperturb.runs.events import last_of_each_epoch
@@ -121,6 +121,7 @@ def draw_curves(curves: pd.DataFrame, *, key: str, components: bool = False) -> 
     with st.container(key="curves"):  # small panels need a width; on a phone they are scrolled
         draw(loss_curves(curves), "losses", key=f"curves_{key}", alt=alt.losses(curves))
         if components:
+            st.caption("Solid: training. Dashed: validation.", help=GLOSSARY["training curves"])
             draw(component_curves(curves), "loss-parts", key=f"parts_{key}", alt=alt.loss_parts(curves))
 
 

@@ -68,3 +68,10 @@ def test_moments_without_a_zone_are_utc():
     moment = datetime(2020, 11, 3, 14, 5)
     assert text.when(moment) == text.when(moment.replace(tzinfo=UTC))
     assert "2020" in text.when(moment)
+
+
+def test_places_in_a_line_are_words_and_then_numbers():
+    assert [text.ordinal(n) for n in (1, 2, 10)] == ["first", "second", "tenth"]
+    assert [text.ordinal(n) for n in (11, 12, 13, 21, 22, 103, 111)] == [
+        *("11th", "12th", "13th", "21st", "22nd", "103rd", "111th")
+    ]
