@@ -13,6 +13,11 @@ class View extends Hand {
     this.selectedAt = 0; // when the reader last clicked: older words from Python do not undo it
     this.canvas.__positions = (gene) => this.positionOf(gene);
     this.canvas.__view = () => ({ isometry: this.m.slice(), zoom: this.zoom });
+    this.canvas.__times = () => {
+      // Of the last frames, the newest last.
+      const newest = this.frames % this.times.length;
+      return [...this.times.slice(newest), ...this.times.slice(0, newest)];
+    };
     this.canvas.__gathered = () => this.gathered.map((i) => this.points.genes[i]);
     this.canvas.__labels = () => (this.labels ? this.labels.shown.map((i) => this.points.genes[i]) : []);
   }

@@ -17,7 +17,7 @@ function figure(value) {
   else if (size >= 1e-4 && size < 1e6) text = size.toFixed(Math.max(0, 2 - Math.floor(Math.log10(size))));
   else text = size.toExponential(2).replace(/e\+?(-?\d+)/, (_, e) => ` × 10^${e}`).replace("-", "−");
   const [whole, rest] = text.split(".");
-  const spaced = whole.replace(/^\d{5,}$|^\d{4,}$/, (digits) => digits.replace(/\B(?=(\d{3})+$)/g, "\u2009"));
+  const spaced = whole.replace(/^\d{5,}$|^\d{4,}$/, (digits) => digits.replace(/\B(?=(\d{3})+$)/g, "\u202f"));
   return (number < 0 ? "−" : "") + spaced + (rest === undefined ? "" : `.${rest}`);
 }
 
