@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def show(now: Current, inference: HyperPerturbInference, *, run: str) -> None:
     """The section under the disk; a fold with a way to list a set while there is none."""
     genes = chosen_gene_set()
+    if unknown := st.session_state.pop("set_unknown", []):
+        st.warning(f"Not in the universe of this run, and left out: {listing(italic(unknown))}.")
     if not genes:
         with st.expander("Work with a set of genes"):
             st.markdown(
@@ -57,8 +59,6 @@ def _edit(inference: HyperPerturbInference, genes: list[str]) -> None:
     st.text_area(
         "Genes, separated by commas, spaces or lines", key="set_words", on_change=changed, height=120
     )
-    if unknown := st.session_state.pop("set_unknown", []):
-        st.warning(f"Not in the universe of this run, and left out: {listing(italic(unknown))}.")
 
 
 def _terms(now: Current, inference: HyperPerturbInference, genes: list[str]) -> None:

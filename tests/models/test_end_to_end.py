@@ -107,7 +107,7 @@ def test_history_has_an_epoch_a_row(trained):
 def test_genes_table(inference, trained):
     genes = inference.genes
     columns = "gene x y radius degree strength pagerank betweenness core eigenvector community support"
-    for column in f"{columns} is_target is_response control_mean n_perturbations".split():
+    for column in f"{columns} is_target is_response control_mean n_perturbations sensitivity".split():
         assert column in genes, column
     norm = np.hypot(genes["x"], genes["y"])
     assert (norm < 1).all()
@@ -115,6 +115,7 @@ def test_genes_table(inference, trained):
         2 * np.arctanh(norm) / np.sqrt(inference.curvature), rel=1e-4, abs=1e-4
     )
     assert genes["support"].between(0, 1).all()
+    assert genes["sensitivity"].notna().equals(genes["is_response"])
     targets = {g for t in trained.sim.true_effects.targets for g in t}
     assert set(genes.loc[genes["is_target"], "gene"]) == targets
     assert genes.loc[genes["is_target"], "support"].min() > genes.loc[~genes["is_target"], "support"].median()
@@ -267,6 +268,14 @@ def test_neighbours_nearest_and_inward(inference, trained):
     inward = inference.inward(leaf)
     own = float(inference.genes.set_index("gene").loc[leaf, "radius"])
     assert (inward["radius"] < own).all()
+    assert len(inference.outward(leaf)) == 0  # nothing lies further out
+    outward = inference.outward(hub)
+    assert (outward["radius"] > float(inference.genes.set_index("gene").loc[hub, "radius"])).all()
+    nearest = closest["gene"].iloc[1]
+    assert inference.distance(hub, nearest) == pytest.approx(closest["distance"].iloc[1])
+    assert inference.distance(nearest, hub) == pytest.approx(inference.distance(hub, nearest))
+    assert inference.distance(hub, hub) == pytest.approx(0, abs=1e-6)
+    assert inference.nearness(hub, nearest) == 2
     assert len(inference.neighbours(trained.isolated)) == 0
     with pytest.raises(Refusal):
         inference.nearest("NOSUCHGENE")
