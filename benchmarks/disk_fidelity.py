@@ -1,4 +1,4 @@
-"""How true the disk is to the distances in the model's space, beside UMAP: ``python benchmarks/disk_fidelity.py RUN ...``.
+"""How true the disk is to the distances in the model, beside UMAP: ``python benchmarks/disk_fidelity.py RUN ...``.
 
 RUN is the name of a finished run of the workspace (`HYPERPERTURB_HOME`). What is measured is what the app prints under
 the disk of that run, see :mod:`hyperperturb.evaluation.fidelity`.
