@@ -112,7 +112,9 @@ def test_many_and_two_are_asked_about_in_such_a_run_too(runs):
     one, other = predict_many(exact, sets), predict_many(local, sets)
     assert other.targets == one.targets
     assert np.abs(other.effect - one.effect).max() < 0.01 * np.abs(one.effect).max()
-    for first in exact.effects.targets[:10]:  # of two that were never perturbed the exact head keeps no similarity
+    for first in exact.effects.targets[
+        :10
+    ]:  # of two that were never perturbed the exact head keeps no similarity
         second = sets[0]
         assert local.shared_error(first, second) == pytest.approx(exact.shared_error(first, second), abs=0.03)
     table = compare(local, sets[0], sets[1]).table
