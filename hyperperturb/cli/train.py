@@ -1,10 +1,9 @@
-"""Commands about training: train, runs."""
+"""The command that trains."""
 
 from __future__ import annotations
 
 import os
 import sys
-import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +23,6 @@ from hyperperturb.cli.console import (
     json_only,
     note,
     print_json,
-    print_table,
 )
 from hyperperturb.cli.data import check_mode
 from hyperperturb.cli.inputs import check_rename, choose_controls
@@ -40,7 +38,6 @@ def add_commands(app: typer.Typer) -> None:
     app.command(
         epilog="Example: hyperperturb train --rna_path screen.h5ad --network string.csv --exclude JAK2 --preset quick"
     )(train)
-    app.command(epilog="Example: hyperperturb runs --json")(runs)
 
 
 def train(
@@ -410,45 +407,3 @@ def _refuse_idle(options: dict[str, Any], used: bool, why: str) -> None:
 
 def _network(source: Any, path: Path, info: Path | None) -> Any:
     return source.from_path(path, info=info if "protein.links" in path.name else None)
-
-
-def runs(
-    output_dir: OutputDir = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """List the runs, newest first."""
-    from hyperperturb.runs import queue
-    from hyperperturb.runs.directory import list_runs
-    from hyperperturb.runs.workspace import Workspace
-
-    folder = output_dir or Workspace().runs_dir
-    found = list_runs(folder)
-    if as_json:
-        print_json([_summary(run) for run in found])
-        return
-    if not found:
-        print(f"There are no runs in {folder}. Train one: hyperperturb train --rna_path SCREEN.h5ad")
-        return
-    rows = []
-    for run in found:
-        status = run.status
-        said = status.error if status.state == "failed" else run.metrics().get("verdict") or status.message
-        place = queue.place(run) if status.state == "queued" else None
-        state = status.state if place is None else f"{status.state} ({place} in line)"
-        rows.append([run.name, state, run.config.title, textwrap.shorten(said or "", 80, placeholder=" …")])
-    print_table(["run", "state", "title", "verdict"], rows)
-
-
-def _summary(run: Any) -> dict[str, Any]:
-    config = run.config
-    return {
-        "name": run.name,
-        "path": str(run.path),
-        "title": config.title,
-        "dataset": config.dataset,
-        "created": config.created.isoformat(),
-        "usable": run.usable,
-        "status": run.status.model_dump(mode="json"),
-        "verdict": run.metrics().get("verdict"),
-    }

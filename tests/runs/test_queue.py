@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from hyperperturb.cli import main
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs.config import NetworkSource, RunConfig
 from hyperperturb.runs.directory import ENDED_WAITING, RunDirectory
 from hyperperturb.runs.launcher import LocalLauncher
 from hyperperturb.runs.process import is_alive
 from hyperperturb.runs.queue import AT_ONCE, place, training, waiting
+from hyperperturb.runs.worker import execute
 
 CODE = """
 import sys, time
@@ -185,3 +188,30 @@ def test_the_real_worker_waits_without_loading_anything(make):
         if line.startswith("VmRSS")
     )
     assert resident < 100_000  # kB
+
+
+def test_the_command_line_shows_the_line_and_takes_runs_out_of_it(make, capsys):
+    first, second = make("first"), make("second")
+    wait_for(lambda: works(first) and place(second) == 1)
+    folder = ["--output_dir", str(first.path.parent)]
+    assert main(["runs", *folder]) == 0
+    said = capsys.readouterr().out
+    assert "queued (1 in line)" in said
+    assert "running" in said
+    assert main(["cancel", "second", *folder, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["status"]["state"], summary["place"]) == ("cancelled", None)
+    assert main(["cancel", "second", *folder]) == 1
+    assert "nothing to cancel" in capsys.readouterr().err
+    assert main(["cancel", "first", *folder]) == 0
+    assert "--resume first" in capsys.readouterr().out
+    assert first.status.state == "cancelled"
+
+
+def test_ctrl_c_while_a_run_waits_cancels_it(make):
+    def interrupt(run):
+        raise KeyboardInterrupt
+
+    run = make("only", start=False)
+    assert execute(run, train=lambda run: None, begin=interrupt) == "cancelled"
+    assert run.status.started is None
