@@ -53,6 +53,7 @@ def one_seed(seed: int) -> dict[str, float]:
         universe.genes,
         universe.diffusion,
         hyperbolic_similarity(points, curvature, slice(None), slice(None)),
+        links=universe.links,
     )
 
     def model(training, wanted):

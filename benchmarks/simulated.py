@@ -11,7 +11,7 @@ were measured, doubles and triples that were left out; and whether the interacti
 
 Gene points are trained as in the quick preset. Intervals: 95 %, over seeds (Student), paired where two methods meet.
 
-Run: python benchmarks/simulated.py [--seeds 5] [--quick]
+Run: python benchmarks/simulated.py [--seeds 5] [--part networks|epistasis] [--quick]
 """
 
 from __future__ import annotations
@@ -218,25 +218,14 @@ def shown(values: Sequence[float]) -> str:
     return f"{mean:.3f} ({low:.3f} to {high:.3f})".replace("-", "−")
 
 
-def main() -> None:
-    """Run both parts and print the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="two seeds, the smallest screens, one epoch")
-    args = parser.parse_args()
-    seeds = range(2 if args.quick else args.seeds)
-    settings = PRESETS["quick"].model_copy(update={"epochs": 1} if args.quick else {})
-    start = time.perf_counter()
-    print(header("numpy", "scipy"))
-
+def epistasis_table(seeds: Sequence[int], settings: TrainingSettings, n_double: int) -> None:
+    """Print what interactions are worth, and which of them are found."""
     print(
         "| doubles that interact | | without interactions | with | difference |\n| --- | --- | --- | --- | --- |"
     )
     recovery = []
     for fraction in (0.5, 0.0):
-        runs = [against_epistasis(fraction, seed, settings, 24 if args.quick else 120) for seed in seeds]
+        runs = [against_epistasis(fraction, seed, settings, n_double) for seed in seeds]
         for what in ("measured doubles", "left-out doubles", "left-out triples"):
             with_, plain = ([run[f"{what}, {name}"] for run in runs] for name in ("model", "additive"))
             gap = [a - b for a, b in zip(with_, plain, strict=True)]
@@ -248,13 +237,36 @@ def main() -> None:
         recovery += [f"{k}: {shown([run[k] for run in runs])}." for k in runs[0] if k.startswith("AUROC")]
     print("\n".join(recovery), flush=True)
 
+
+def networks_table(seeds: Sequence[int], settings: TrainingSettings, sizes: Sequence[int]) -> None:
+    """Print the scores by size of the screen and by network."""
     print(f"\n| perturbations | network | {' | '.join(KINDS.values())} |")
     print("| --- " * (2 + len(KINDS)) + "|")
-    for size in [20] if args.quick else SIZES:
+    for size in sizes:
         runs = [against_networks(size, seed, settings) for seed in seeds]
         for name in NETWORKS:
             cells = [shown([run[name, kind] for run in runs]) for kind in KINDS.values()]
             print(f"| {size} | {name} | {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    """Run both parts and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--part", choices=("networks", "epistasis"))
+    parser.add_argument("--quick", action="store_true", help="two seeds, the smallest screens, one epoch")
+    args = parser.parse_args()
+    seeds = range(2 if args.quick else args.seeds)
+    settings = PRESETS["quick"].model_copy(update={"epochs": 1} if args.quick else {})
+    start = time.perf_counter()
+    print(header("numpy", "scipy"))
+
+    if args.part != "networks":
+        epistasis_table(seeds, settings, 24 if args.quick else 120)
+    if args.part != "epistasis":
+        networks_table(seeds, settings, [20] if args.quick else list(SIZES))
     print(f"\n{time.perf_counter() - start:.0f} s in all.")
 
 

@@ -162,6 +162,7 @@ def ablations(case: Case, kernels: GeneKernels, max_genes: int) -> dict[str, Pre
         "the hyperbolic kernel alone": model_predictor(
             replace(kernels, diffusion=kernels.hyperbolic, hyperbolic=None), 0
         ),
+        "without edges to response genes": model_predictor(replace(kernels, links=None), 0),
         "combinations as plain sums (s = 1)": changed_head(
             kernels, parameters=lambda p: replace(p, factor=1.0)
         ),
@@ -170,7 +171,8 @@ def ablations(case: Case, kernels: GeneKernels, max_genes: int) -> dict[str, Pre
     }
     for left_out in case.networks if len(case.networks) > 1 else ():
         universe = universe_of(case, [n for n in case.networks if n is not left_out], max_genes)
-        out[f"without {left_out.name}*"] = model_predictor(GeneKernels(universe.genes, universe.diffusion), 0)
+        known = GeneKernels(universe.genes, universe.diffusion, links=universe.links)
+        out[f"without {left_out.name}*"] = model_predictor(known, 0)
     return out
 
 

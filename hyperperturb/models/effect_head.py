@@ -25,7 +25,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models import local_process
-from hyperperturb.models.error_scale import ErrorScale, fit_error_scale
+from hyperperturb.models.error_scale import ErrorScale, fit_error_scale, relative_noise
 from hyperperturb.models.gene_kernels import (
     GeneKernels,
     KernelParameters,
@@ -44,6 +44,7 @@ from hyperperturb.models.interactions import (
     search_pair_parameters,
 )
 from hyperperturb.models.kernel_search import search_parameters
+from hyperperturb.models.links import fit_strengths, link_effects
 from hyperperturb.models.local_process import LocalProcess
 from hyperperturb.models.neighbourhoods import Neighbourhoods
 from hyperperturb.models.own_response import own_entries, own_response, without_own
@@ -69,6 +70,8 @@ class EffectHead:
         (T, T): what the training perturbations take off the prior variance.
     scale
         (R,): signal variance of every response gene, in squared effect units.
+    link_strengths
+        What a gene does to those it is joined with (:mod:`hyperperturb.models.links`), one number a kind of edge.
     error
         How variances follow from those of the process (:mod:`hyperperturb.models.error_scale`).
     own_slope, own_level, own_error
@@ -94,6 +97,7 @@ class EffectHead:
     own_level: np.ndarray
     interactions: Interactions | None = None
     local: LocalProcess | None = None
+    link_strengths: tuple[float, ...] = ()
     error: ErrorScale = field(default_factory=ErrorScale)
 
     @classmethod
@@ -152,7 +156,7 @@ class EffectHead:
                 "Every effect in the table is zero, so there is nothing to learn.",
                 hint="Check the control label and the values of the table.",
             )
-        noise = _relative_noise(standard_error, mean_square, len(Y))
+        noise = relative_noise(standard_error, mean_square, len(Y))
         genes = tuple(sorted({g for target in targets for g in target}))
         chosen = parameters or search_parameters(targets, genes, Y, noise, kernels, seed)
         common = {"own_slope": slope, "own_error": own_error, "own_level": level}
@@ -172,21 +176,28 @@ class EffectHead:
             )
         A = design_matrix(targets, genes, chosen.factor)
         C = A @ gene_kernel(kernels, chosen, genes, genes) @ A.T + np.diag(chosen.noise + noise)
+        groups, rest, strengths = gene_groups(targets, genes), Y, ()
+        if kernels.links is not None:
+            added = link_effects(kernels.links, A, genes, response_genes)
+            for each in added:
+                each[own_rows, own_columns] = 0.0
+            strengths = fit_strengths(np.linalg.inv(C), Y, added, groups)
+            rest = Y - sum(s * each for s, each in zip(strengths, added, strict=True))
         if parameters is None:
-            chosen = search_pair_parameters(targets, C, Y, kernels, chosen, seed)
+            chosen = search_pair_parameters(targets, C, rest, kernels, chosen, seed)
         if chosen.pair > 0:
             pairs = pairs_of(targets)
             C += pair_covariance(targets, pairs, kernels, chosen) @ memberships(targets, pairs).T
         factor = cho_factor(C, lower=True)
-        solved = cho_solve(factor, Y)
+        solved = cho_solve(factor, rest)
         # The scale of each response gene is its maximum-likelihood value (Rasmussen & Williams 2006, §5.4.1),
         # stretched to what a held-out gene meets.
-        scale = np.maximum(np.einsum("pr,pr->r", Y, solved) / len(Y), 1e-12)
+        scale = np.maximum(np.einsum("pr,pr->r", rest, solved) / len(Y), 1e-12)
         error, stretch = fit_error_scale(
             factor,
             solved,
             Y,
-            gene_groups(targets, genes),
+            groups,
             noise=chosen.noise + noise,
             weight=np.sum(A**2, axis=1),
             connected=(A > 0) @ connection(kernels, genes, genes) / np.sum(A > 0, axis=1),
@@ -202,6 +213,7 @@ class EffectHead:
             precision=A.T @ cho_solve(factor, A),
             scale=stretch * scale,
             error=error,
+            link_strengths=strengths,
             **common,
             interactions=Interactions.solved(targets, factor, solved, A) if chosen.pair > 0 else None,
         )
@@ -230,6 +242,9 @@ class EffectHead:
             mean = (
                 B @ gene_kernel(self.kernels, self.parameters, genes, self.target_genes) @ self.coefficients
             )
+        if any(self.link_strengths):
+            added = link_effects(self.kernels.links, B, genes, self.response_genes)
+            mean += sum(s * each for s, each in zip(self.link_strengths, added, strict=True))
         if self.interactions is not None:
             mean += self._with_pairs(targets) @ self.interactions.coefficients
         square = np.sum(mean**2, axis=1)
@@ -384,17 +399,3 @@ class EffectHead:
             return self.local.nearest(gene, k)
         likeness = gene_kernel(self.kernels, self.parameters, [gene], self.target_genes)[0]
         return [self.target_genes[i] for i in np.argsort(-likeness, kind="stable")[:k]]
-
-
-def _relative_noise(standard_error: np.ndarray | None, mean_square: float, n: int) -> np.ndarray:
-    """Measurement variance of each perturbation, (P,), over the mean squared effect; 0 where unknown."""
-    if standard_error is None:
-        return np.zeros(n)
-    total = np.full(n, np.nan)
-    for i, row in enumerate(standard_error):
-        known = row[np.isfinite(row)]
-        if len(known):
-            total[i] = np.mean(np.square(known, dtype=np.float64))
-    # A perturbation of one cell has no standard error; the worst that is known is the least it deserves.
-    worst = np.nanmax(total) if np.isfinite(total).any() else 0.0
-    return np.where(np.isfinite(total), total, worst) / mean_square

@@ -283,3 +283,17 @@ def _measured(standard_error: np.ndarray | None, rows: np.ndarray, columns: np.n
     if standard_error is None:
         return 0.0
     return np.nan_to_num(np.asarray(standard_error)[np.ix_(rows, columns)].astype(np.float64)) ** 2
+
+
+def relative_noise(standard_error: np.ndarray | None, mean_square: float, n: int) -> np.ndarray:
+    """Measurement variance of each perturbation, (P,), over the mean squared effect; 0 where unknown."""
+    if standard_error is None:
+        return np.zeros(n)
+    total = np.full(n, np.nan)
+    for i, row in enumerate(standard_error):
+        known = row[np.isfinite(row)]
+        if len(known):
+            total[i] = np.mean(np.square(known, dtype=np.float64))
+    # A perturbation of one cell has no standard error; the worst that is known is the least it deserves.
+    worst = np.nanmax(total) if np.isfinite(total).any() else 0.0
+    return np.where(np.isfinite(total), total, worst) / mean_square

@@ -11,6 +11,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from scipy import sparse
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path
@@ -21,9 +22,11 @@ from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.error_scale import ErrorScale
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
 from hyperperturb.models.interactions import Interactions
+from hyperperturb.models.links import Links
 from hyperperturb.models.local_process import LocalProcess
 
 _RULE = ("centroid", "precision", "log_prior")
+_SPARSE = ("data", "indices", "indptr")
 _CALIBRATION = ("of_cells", "of_lists", "of_measured", "unseen")
 _CELL_ARRAYS = (
     "hidden_kernel",
@@ -86,6 +89,7 @@ def _about_head(head: EffectHead) -> dict[str, Any]:
         "own_slope": head.own_slope,
         "own_error": head.own_error,
         "error": asdict(head.error),
+        "link_strengths": head.link_strengths,
     }
     if head.interactions is not None:
         about["pairs"] = head.interactions.pairs
@@ -135,6 +139,7 @@ def _head_of(about: dict[str, Any], arrays: dict[str, np.ndarray], kernels: Gene
             tuple((a, b) for a, b in about["pairs"]),
             **{name: arrays[f"pair_{name}"] for name in _PAIR_ARRAYS},
         ),
+        link_strengths=tuple(about.get("link_strengths", ())),
         local=local,
     )
 
@@ -173,6 +178,10 @@ def save_arrays(
         "diffusion": head.kernels.diffusion.astype(np.float32),
         **_arrays_of_head(head),
     }
+    if head.kernels.links is not None:
+        kinds = head.kernels.links.of(head.kernels.genes, head.response_genes)
+        about["links"] = len(kinds)
+        arrays |= {f"link{i}_{part}": getattr(kind, part) for i, kind in enumerate(kinds) for part in _SPARSE}
     if proteins is not None:
         about["proteins"] = _about_head(proteins)
         arrays |= {f"{_PROTEINS}{name}": values for name, values in _arrays_of_head(proteins).items()}
@@ -210,6 +219,7 @@ def load_arrays(
             arrays["diffusion"],
             hyperbolic_similarity(points, curvature, slice(None), [row[g] for g in columns]),
             columns,
+            _links(about, arrays),
         )
         head = _head_of(about, arrays, kernels)
         proteins = None
@@ -243,6 +253,16 @@ def load_arrays(
             f"The run's file '{path}' is missing or damaged ({error}).", hint="Train the run anew."
         ) from error
     return points, curvature, head, cells, proteins
+
+
+def _links(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> Links | None:
+    """Edges of genes with response genes; older runs have none."""
+    if "links" not in about:
+        return None
+    genes, response_genes = tuple(about["genes"]), tuple(about["response_genes"])
+    shape = len(genes), len(response_genes)
+    parts = [tuple(arrays[f"link{i}_{part}"] for part in _SPARSE) for i in range(about["links"])]
+    return Links(genes, response_genes, tuple(sparse.csr_array(part, shape=shape) for part in parts))
 
 
 def hyperbolic_similarity(

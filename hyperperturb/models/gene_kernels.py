@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy import sparse
 
+from hyperperturb.models.links import Links
+
 
 @dataclass(frozen=True)
 class KernelParameters:
@@ -45,12 +47,15 @@ class GeneKernels:
         Array (N, M): exp(−distance) of the gene points, or None for a process without the space.
     columns
         The M genes of the columns; all genes when None (then the arrays are square).
+    links
+        Edges of genes with response genes, or None for a process without them.
     """
 
     genes: tuple[str, ...]
     diffusion: np.ndarray
     hyperbolic: np.ndarray | None = None
     columns: tuple[str, ...] | None = None
+    links: Links | None = None
     _row: dict[str, int] = field(init=False, repr=False, compare=False)
     _column: dict[str, int] = field(init=False, repr=False, compare=False)
 
@@ -89,6 +94,7 @@ class GeneKernels:
             self,
             genes=tuple(names.get(g, g) for g in self.genes),
             columns=None if self.columns is None else tuple(names.get(g, g) for g in self.columns),
+            links=None if self.links is None else self.links.renamed(names),
         )
 
     def restricted_to(self, columns: Sequence[str]) -> GeneKernels:
@@ -102,6 +108,7 @@ class GeneKernels:
             if self.hyperbolic is None
             else np.ascontiguousarray(self.hyperbolic[:, index], dtype=np.float32),
             keep,
+            self.links,
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 from keras import ops
+from scipy import sparse
 
 from hyperperturb.manifolds import PoincareBall, poincare
 from hyperperturb.models.effect_head import EffectHead
@@ -31,6 +32,8 @@ class EffectLayer(keras.layers.Layer):
         What a perturbation does to its own target, per unit of the target's control level.
     n_pairs
         Pairs of targets whose interactions are known; 0 for an additive head.
+    n_edges
+        Edges from genes to response genes that say something (:mod:`hyperperturb.models.links`).
     tabulated
         Keep the mean effect of every gene of the universe instead of a kernel, which is larger with very many targets.
 
@@ -52,6 +55,7 @@ class EffectLayer(keras.layers.Layer):
         parameters: dict,
         own_slope: float,
         n_pairs: int = 0,
+        n_edges: int = 0,
         tabulated: bool = False,
         **kwargs,
     ) -> None:
@@ -59,7 +63,7 @@ class EffectLayer(keras.layers.Layer):
         self.sizes = (n_genes, n_targets, n_response)
         self.parameters = KernelParameters(**parameters)
         self.own_slope = own_slope
-        self.n_pairs, self.tabulated = n_pairs, tabulated
+        self.n_pairs, self.n_edges, self.tabulated = n_pairs, n_edges, tabulated
         fixed = {"initializer": "zeros", "trainable": False}
         if tabulated:
             self.table = self.add_weight(name="table", shape=(n_genes, n_response), **fixed)
@@ -76,6 +80,9 @@ class EffectLayer(keras.layers.Layer):
             self.pair_coefficients = self.add_weight(
                 name="pair_coefficients", shape=(n_pairs, n_response), **fixed
             )
+        if n_edges:
+            self.edge_index = self.add_weight(name="edge_index", shape=(2, n_edges), dtype="int32", **fixed)
+            self.edge_effect = self.add_weight(name="edge_effect", shape=(n_edges,), **fixed)
 
     def call(self, membership, points, curvature):
         """Mean effects; the same sum as ``EffectHead.predict``."""
@@ -88,6 +95,11 @@ class EffectLayer(keras.layers.Layer):
             mean = ops.matmul(ops.matmul(weight, kernel), self.coefficients)
             if self.n_pairs:
                 mean = mean + self._interaction(membership, several, kernel)
+        if self.n_edges:
+            along = ops.transpose(ops.take(weight, self.edge_index[0], axis=1) * self.edge_effect)
+            mean = mean + ops.transpose(
+                ops.segment_sum(along, self.edge_index[1], num_segments=self.sizes[2])
+            )
         if self.own_slope == 0:
             return mean
         hit = ops.take(membership, ops.maximum(self.own_index, 0), axis=1) > 0
@@ -125,6 +137,7 @@ class EffectLayer(keras.layers.Layer):
             "parameters": dict(vars(self.parameters)),
             "own_slope": self.own_slope,
             "n_pairs": self.n_pairs,
+            "n_edges": self.n_edges,
             "tabulated": self.tabulated,
         }
 
@@ -292,6 +305,7 @@ def assemble(
         The trained cell heads, or None.
     """
     row = {g: i for i, g in enumerate(head.kernels.genes)}
+    edges = _edges(head)
     model = HyperPerturbModel(
         len(points),
         points.shape[1],
@@ -302,6 +316,7 @@ def assemble(
             "parameters": dict(vars(head.parameters)),
             "own_slope": head.own_slope,
             "n_pairs": 0 if head.interactions is None else len(head.interactions.pairs),
+            "n_edges": edges.nnz,
             "tabulated": head.local is not None,
         },
         cells=None
@@ -327,7 +342,19 @@ def assemble(
         ends = [[column[pair[end]] for pair in head.interactions.pairs] for end in (0, 1)]
         layer.pair_index.assign(np.array(ends, dtype=np.int32))
         layer.pair_coefficients.assign(head.interactions.coefficients.astype(np.float32))
+    if edges.nnz:
+        layer.edge_index.assign(np.array([edges.row, edges.col], dtype=np.int32))
+        layer.edge_effect.assign(edges.data.astype(np.float32))
     if heads is not None:
         for mine, theirs in zip(model.cells.weights, heads.weights, strict=True):
             mine.assign(theirs)
     return model
+
+
+def _edges(head: EffectHead) -> sparse.coo_array:
+    """What each gene does to the response genes it is joined with, (n_genes, n_response)."""
+    shape = len(head.kernels.genes), len(head.response_genes)
+    if not any(head.link_strengths):
+        return sparse.coo_array(shape)
+    kinds = head.kernels.links.of(head.kernels.genes, head.response_genes)
+    return sparse.coo_array(sum(s * kind for s, kind in zip(head.link_strengths, kinds, strict=True)))

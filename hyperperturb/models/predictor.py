@@ -37,7 +37,9 @@ def target_kernels(
     row = {g: i for i, g in enumerate(universe.genes)}
     columns, everything = np.array([row[g] for g in targets]), np.arange(len(universe.genes))
     diffusion = universe.similarity.block(everything, columns)
-    return GeneKernels(universe.genes, diffusion, proximity(everything, columns), tuple(targets))
+    return GeneKernels(
+        universe.genes, diffusion, proximity(everything, columns), tuple(targets), universe.links
+    )
 
 
 def fit_head(

@@ -15,6 +15,7 @@ from scipy import sparse
 from hyperperturb.data.network import Network, combine_networks
 from hyperperturb.data.network_terms import shared_neighbours
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.models.links import Links, links_of
 from hyperperturb.models.similarity import RESTART, Similarity, diffusion_similarity, network_similarity
 
 __all__ = ["RESTART", "Universe", "build_universe", "centralities", "diffusion_similarity"]
@@ -34,12 +35,15 @@ class Universe:
         Diffusion similarity along the networks; sparse for more genes than a dense matrix is good for.
     n_left_out
         Genes of the networks that did not fit under the limit.
+    links
+        Edges of the N genes with the response genes.
     """
 
     genes: tuple[str, ...]
     adjacency: sparse.csr_array
     similarity: Similarity
     n_left_out: int
+    links: Links | None = None
 
     @property
     def diffusion(self) -> np.ndarray:
@@ -99,6 +103,7 @@ def build_universe(
         adjacency=induced(combined, genes),
         similarity=network_similarity(_graphs(networks, genes, covered)),
         n_left_out=len(set(combined.genes) - set(genes)),
+        links=links_of(combined, genes, response_genes),
     )
 
 

@@ -1,0 +1,149 @@
+"""The target's own neighbours respond: what single edges of the networks say about which genes change.
+
+The process over genes relates targets with targets. Edges between a target and a response gene say something else: this
+gene may change. There are two kinds, each with one strength γ for the whole screen, so that a perturbation has, beside
+what the process says of it, the effect
+
+    Σ_g in targets (γ_a · [g and r are joined] + γ_s · sign(g → r))
+
+on response gene r, shrunken for combinations as sums are. The signs are those of directed regulons, where a network has
+them. The strengths minimise the squared error of genes that are left out, which is closed form because that error is
+linear in them. Whether they help is asked of each gene with strengths from the others: they are given up where they do
+not lower the error by its standard error over genes, count in full from two of these on, and in part in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from scipy import sparse
+
+from hyperperturb.data.network import Network
+
+
+@dataclass(frozen=True)
+class Links:
+    """Edges from genes to response genes.
+
+    Attributes
+    ----------
+    genes, response_genes
+        The N genes and R response genes.
+    kinds
+        (N, R) sparse each: whether they are joined; +1 or −1 where the gene activates or represses.
+    """
+
+    genes: tuple[str, ...]
+    response_genes: tuple[str, ...]
+    kinds: tuple[sparse.csr_array, ...]
+    _row: dict[str, int] = field(init=False, repr=False, compare=False)
+    _column: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_row", {g: i for i, g in enumerate(self.genes)})
+        object.__setattr__(self, "_column", {g: i for i, g in enumerate(self.response_genes)})
+
+    def of(self, genes: Sequence[str], response_genes: Sequence[str]) -> list[sparse.csr_array]:
+        """The edges of some genes with some response genes, (len(genes), len(response_genes)) sparse each.
+
+        What is not known has none.
+        """
+        rows = _places([self._row.get(g, -1) for g in genes], len(self.genes))
+        found = [rows @ kind for kind in self.kinds]
+        if tuple(response_genes) == self.response_genes:
+            return [sparse.csr_array(kind) for kind in found]
+        columns = _places([self._column.get(g, -1) for g in response_genes], len(self.response_genes))
+        return [sparse.csr_array(kind @ columns.T) for kind in found]
+
+    def renamed(self, names: Mapping[str, str]) -> Links:
+        """The same edges with other names for some genes; response genes keep theirs."""
+        return Links(tuple(names.get(g, g) for g in self.genes), self.response_genes, self.kinds)
+
+
+def _places(index: Sequence[int], n: int) -> sparse.csr_array:
+    """(len(index), n) with a 1 at each place, and nothing where it is −1."""
+    index = np.asarray(index, dtype=np.int64)
+    known = np.flatnonzero(index >= 0)
+    return sparse.csr_array((np.ones(len(known)), (known, index[known])), shape=(len(index), n))
+
+
+def links_of(network: Network, genes: Sequence[str], response_genes: Sequence[str]) -> Links:
+    """The edges of a network.
+
+    Examples
+    --------
+    >>> from hyperperturb.data.network import network_from_edges
+    >>> network = network_from_edges(["A", "B"], ["B", "C"], name="toy")
+    >>> [kind.toarray().tolist() for kind in links_of(network, ["A", "B"], ["C", "A"]).kinds]
+    [[[0.0, 0.0], [1.0, 1.0]]]
+    """
+    everything = [(network.adjacency > 0).astype(np.float64)]
+    if network.signs is not None:
+        everything.append(network.signs.astype(np.float64))
+    whole = Links(network.genes, network.genes, tuple(everything))
+    return Links(tuple(genes), tuple(response_genes), tuple(whole.of(genes, response_genes)))
+
+
+def link_effects(
+    links: Links,
+    design: sparse.csr_array | np.ndarray,
+    genes: Sequence[str],
+    response_genes: Sequence[str],
+) -> list[np.ndarray]:
+    """What each kind of edge adds to perturbations for a strength of 1, (P, R) float64 each.
+
+    Parameters
+    ----------
+    links
+        All edges.
+    design
+        (P, T) perturbations as sums of ``genes``.
+    """
+    shares = sparse.csr_array(design)
+    return [(shares @ kind).toarray() for kind in links.of(genes, response_genes)]
+
+
+def fit_strengths(
+    inverse: np.ndarray, Y: np.ndarray, effects: Sequence[np.ndarray], groups: Sequence[np.ndarray]
+) -> tuple[float, ...]:
+    """The strengths under which left-out genes are predicted best, or zeros.
+
+    Parameters
+    ----------
+    inverse
+        (P, P) C⁻¹ of the covariance of the measured effects.
+    Y
+        (P, R) effects.
+    effects
+        What each kind of edge adds for a strength of 1, (P, R) each.
+    groups
+        For each gene the perturbations that are left out with it.
+    """
+
+    def left_out(values: np.ndarray) -> np.ndarray:
+        """Errors of predicting these values, each gene left out with its perturbations, (n, R)."""
+        solved = inverse @ values
+        return np.concatenate([np.linalg.solve(inverse[np.ix_(g, g)], solved[g]) for g in groups])
+
+    error = left_out(Y)
+    changes = np.stack([left_out(effect) for effect in effects])
+    ends = np.cumsum([0, *(len(g) for g in groups)])
+    parts = [slice(a, b) for a, b in pairwise(ends)]
+    gram = np.array([np.einsum("anr,bnr->ab", changes[:, part], changes[:, part]) for part in parts])
+    wanted = np.array([np.einsum("anr,nr->a", changes[:, part], error[part]) for part in parts])
+    total, all_wanted = gram.sum(axis=0), wanted.sum(axis=0)
+    from_others = np.stack([_solve(total - g, all_wanted - w) for g, w in zip(gram, wanted, strict=True)])
+    gain = 2.0 * np.sum(from_others * wanted, axis=1) - np.einsum(
+        "ga,gab,gb->g", from_others, gram, from_others
+    )
+    spread = float(np.std(gain) * np.sqrt(len(gain)))
+    trust = float(np.clip(gain.sum() / spread - 1.0, 0.0, 1.0)) if spread > 0 else 0.0
+    return tuple((trust * _solve(total, all_wanted)).tolist())
+
+
+def _solve(gram: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Least squares that leaves out what is not there."""
+    return np.linalg.lstsq(gram, wanted, rcond=1e-6)[0]
