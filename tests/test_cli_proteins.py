@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,6 +117,16 @@ def test_from_two_files_to_predicted_proteins(files):
     told = json.loads(run("predict", path, *genes, "--json", home=files["home"]).stdout)
     shown = {row["protein"]: row["effect"] for row in told["proteins"]["effects"]}
     assert shown == pytest.approx(dict(zip(answer.table["protein"], answer.table["effect"], strict=True)))
+    listed = files["home"] / "list.txt"
+    listed.write_text("\n".join("_".join(target) for target in truth.targets[:3]) + "\n")
+    out, table = files["home"] / "many.h5ad", files["home"] / "proteins.csv"
+    run("predict", path, "--targets", listed, "--out", out, "--protein_csv", table, home=files["home"])
+    rows = pd.read_csv(table)
+    assert len(rows) == 3 * 6
+    many = ad.read_h5ad(out).obsm["protein_effect"]
+    first = rows[rows["perturbation"] == many.index[0]].set_index("protein")["effect"]
+    assert many.iloc[0].to_dict() == pytest.approx(first.to_dict(), rel=1e-4)
+
     printed = run("predict", path, *genes, home=files["home"]).stdout
     assert "Proteins (centred log-ratios, natural-log units):" in printed
     assert all(name in printed for name in truth.genes)

@@ -46,6 +46,7 @@ class StandIn:
     genes = pd.DataFrame({"gene": [*GENES, "JAK2"]})
     response_genes = tuple(GENES)
     asked: ClassVar[list] = []
+    proteins = None
     effects = SimpleNamespace(
         control="non-targeting",
         perturbations=("P0", "P1"),
@@ -68,7 +69,12 @@ class StandIn:
             parts = np.array([0.0, 2.0, 0.0]), np.array([0.1, 0.1, 0.1])
             interaction = split_effect(GENES, targets, effect, *parts, found=True)
         return SimpleNamespace(
-            targets=tuple(targets), table=table, support=support, strength=2.5, interaction=interaction
+            targets=tuple(targets),
+            table=table,
+            support=support,
+            strength=2.5,
+            interaction=interaction,
+            proteins=None,
         )
 
     def align(self, adata):
@@ -518,3 +524,11 @@ def _wait(condition, seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.1)
+
+
+def test_a_run_without_proteins_says_so(call, stand_in, tmp_path):
+    out = tmp_path / "proteins.csv"
+    code, _, said = call("predict", "any", "--gene", "JAK2", "--protein_csv", out)
+    assert code == 1
+    assert "knows no proteins" in said
+    assert not out.exists()

@@ -119,6 +119,8 @@ def predicted(prediction: EffectPrediction) -> None:
             key="protein_bars",
             alt=alt.ranked(rows, _SHOWN).replace("predicted effect", "predicted effect on proteins"),
         )
+        if rows["measured"].notna().any():
+            st.caption("The prediction has seen this measurement among others.")
     with right:
         table(
             ranked.dropna(axis=1, how="all"),

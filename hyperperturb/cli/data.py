@@ -140,6 +140,8 @@ def _print_report(report: Any) -> None:
     )
     if report.batch_column:
         print(f"  batches: column '{report.batch_column}'")
+    if report.other_features:
+        print(f"  beside the genes: {', '.join(report.other_features)}")
     if report.proposal:
         proposal = report.proposal
         print(

@@ -21,6 +21,8 @@ from hyperperturb.cli.inputs import check_table_path, write_table
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hyperperturb.models.inference import EffectPrediction, HyperPerturbInference
     from hyperperturb.models.interactions import Interaction
     from hyperperturb.models.proteins import ProteinPrediction
@@ -86,6 +88,16 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    protein_csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--protein_csv",
+            "--protein-csv",
+            metavar="OUT",
+            help="Write the effects on proteins here, where the run knows any: one row a perturbation and protein.",
+            show_default=False,
+        ),
+    ] = None,
     output_dir: OutputDir = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -99,22 +111,42 @@ def predict(
     """
     if bool(gene) == bool(targets):
         raise typer.BadParameter("Give either --gene (once or several times) or --targets LIST.")
-    if csv is not None:
-        check_table_path(csv)
+    for path in filter(None, (csv, protein_csv)):
+        check_table_path(path)
     if out is not None and out.suffix.lower() != ".h5ad":
         raise HyperPerturbError(
             f"'{out}' is no name of an AnnData file.", hint="End it in .h5ad, or write a table with --csv."
         )
     if gene:
-        _predict_one(run, gene, csv, out, output_dir, as_json)
+        _predict_one(run, gene, csv, out, protein_csv, output_dir, as_json)
     else:
-        if csv is None and out is None:
+        if csv is None and out is None and protein_csv is None:
             raise typer.BadParameter("--targets needs --csv OUT or --out OUT.h5ad to write to.")
-        _predict_list(run, targets, csv, out, output_dir, as_json)
+        _predict_list(run, targets, csv, out, protein_csv, output_dir, as_json)
+
+
+def _write_proteins(
+    inference: HyperPerturbInference, sets: Sequence[tuple[str, ...]], path: Path | None
+) -> None:
+    """Write the effects of some perturbations on proteins, where that was asked for."""
+    if path is None:
+        return
+    if inference.proteins is None:
+        raise HyperPerturbError(
+            "This run knows no proteins, so there is nothing to write with --protein_csv.",
+            hint="Train with --protein_path.",
+        )
+    write_table(inference.proteins.table(sets), path)
 
 
 def _predict_one(
-    run: str, genes: list[str], csv: Path | None, out: Path | None, output_dir: Path | None, as_json: bool
+    run: str,
+    genes: list[str],
+    csv: Path | None,
+    out: Path | None,
+    protein_csv: Path | None,
+    output_dir: Path | None,
+    as_json: bool,
 ) -> None:
     from hyperperturb.models.predictions import predict_many, write_predictions
 
@@ -126,6 +158,7 @@ def _predict_one(
             write_table(table, csv)
         if out is not None:
             write_predictions(inference, predict_many(inference, [answer.targets]), out)
+        _write_proteins(inference, [answer.targets], protein_csv)
     if as_json:
         print_json(
             {
@@ -135,6 +168,7 @@ def _predict_one(
                 "interaction": None if answer.interaction is None else _interaction(answer.interaction),
                 "csv": str(csv) if csv else None,
                 "out": str(out) if out else None,
+                "protein_csv": str(protein_csv) if protein_csv else None,
                 "effects": table.to_dict("records"),
                 "proteins": None if answer.proteins is None else _proteins(answer.proteins),
             }
@@ -145,7 +179,9 @@ def _predict_one(
         print(answer.interaction.sentence)
     for path in filter(None, (csv, out)):
         print(f"{path}: {len(table):,} response genes")
-    if csv or out:
+    if protein_csv:
+        print(f"{protein_csv}: {len(inference.proteins.names):,} proteins")
+    if csv or out or protein_csv:
         return
     if answer.proteins is not None:
         print("Proteins (centred log-ratios, natural-log units):" if _told(answer) else answer.proteins.why)
@@ -179,7 +215,13 @@ def _interaction(interaction: Interaction) -> dict[str, object]:
 
 
 def _predict_list(
-    run: str, targets: Path, csv: Path | None, out: Path | None, output_dir: Path | None, as_json: bool
+    run: str,
+    targets: Path,
+    csv: Path | None,
+    out: Path | None,
+    protein_csv: Path | None,
+    output_dir: Path | None,
+    as_json: bool,
 ) -> None:
     import numpy as np
     import pandas as pd
@@ -223,6 +265,8 @@ def _predict_list(
                 note(f"refused: line {number} of {targets}: {' '.join(str(error).split())}")
         if rows and out is not None:
             write_predictions(inference, predict_many(inference, sets), out)
+        if rows:
+            _write_proteins(inference, sets, protein_csv)
         if rows and csv is not None:
             table = pd.DataFrame.from_dict(rows, orient="index", columns=list(inference.response_genes))
             write_table(table.rename_axis("perturbation").reset_index(), csv)
@@ -233,11 +277,14 @@ def _predict_list(
             {
                 "csv": str(csv) if csv else None,
                 "out": str(out) if out else None,
+                "protein_csv": str(protein_csv) if protein_csv else None,
                 "predicted": list(rows),
                 "refused": refused,
             }
         )
         return
+    if protein_csv:
+        print(f"{protein_csv}: {len(rows):,} perturbations x {len(inference.proteins.names):,} proteins")
     for written in filter(None, (csv, out)):
         print(
             f"{written}: {len(rows):,} perturbations x {len(inference.response_genes):,} response genes,"

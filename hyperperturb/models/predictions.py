@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from hyperperturb.models.inference import HyperPerturbInference, Support
+    from hyperperturb.models.proteins import Proteins
 
 CERTAIN = 2.0
 """Standard errors beyond which an effect counts as up or down."""
@@ -240,8 +241,9 @@ def to_anndata(inference: HyperPerturbInference, predictions: Predictions) -> An
     anndata.AnnData
         ``X`` the predicted effects (natural-log units); layers ``standard_error``, ``measured`` and
         ``measured_standard_error``; ``obs`` targets, support and strength; ``obsm["X_poincare"]`` the perturbations'
-        points in the unit ball; ``uns["hyperperturb"]`` what the run is and says of itself; ``uns["refused"]`` what has
-        no answer.
+        points in the unit ball, and where the run knows proteins ``obsm["protein_effect"]`` and
+        ``obsm["protein_standard_error"]`` (DataFrames, centred log-ratios; NaN without ground);
+        ``uns["hyperperturb"]`` what the run is and says of itself; ``uns["refused"]`` what has no answer.
     """
     from anndata import AnnData
 
@@ -281,14 +283,26 @@ def to_anndata(inference: HyperPerturbInference, predictions: Predictions) -> An
         "units": "natural log of counts per 10,000 plus 1, against control",
         "card": inference.run.file("card.md").read_text(encoding="utf-8"),
     }
+    on_proteins = {} if inference.proteins is None else _on_proteins(inference.proteins, predictions)
     return AnnData(
         X=np.asarray(predictions.effect, dtype=np.float32),
         obs=obs,
         var=var,
         layers=layers,
-        obsm={"X_poincare": np.asarray(predictions.points, dtype=np.float64)},
+        obsm={"X_poincare": np.asarray(predictions.points, dtype=np.float64), **on_proteins},
         uns={"hyperperturb": facts, "refused": _refused(predictions.refused)},
     )
+
+
+def _on_proteins(proteins: Proteins, predictions: Predictions) -> dict[str, pd.DataFrame]:
+    """Effects on proteins and their standard errors, perturbations by antibodies."""
+    table = proteins.table(predictions.targets)
+    return {
+        f"protein_{name}": table.pivot(index="perturbation", columns="protein", values=name)
+        .reindex(index=list(predictions.names), columns=list(proteins.names))
+        .astype(np.float64)
+        for name in ("effect", "standard_error")
+    }
 
 
 def _refused(refused: Sequence[Refused]) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ from hyperperturb.models.effect_head import EffectHead
 
 NO_GROUND = 0.005
 """Share of a gene's own variance under which there is nothing but the mean effect: the answer is a refusal."""
+
+_NUMBERS = ("effect", "standard_error", "measured", "measured_standard_error")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,19 @@ class Proteins:
             self._effects = self._read()
         return self._effects
 
+    def table(self, sets: Sequence[tuple[str, ...]]) -> pd.DataFrame:
+        """Predict many perturbations: :attr:`ProteinPrediction.table` of each, with its name in ``perturbation``.
+
+        What there is no ground to answer on is left out.
+        """
+        parts = []
+        for genes in sets:
+            found = self.predict(tuple(sorted(genes))).table
+            if found is not None:
+                parts.append(found.assign(perturbation="+".join(sorted(genes))))
+        columns = ["perturbation", "protein", *_NUMBERS]
+        return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
     def predict(self, genes: tuple[str, ...]) -> ProteinPrediction:
         """Predict what perturbing genes, sorted, does to proteins."""
         tested = set(self.head.target_genes)
@@ -79,15 +94,8 @@ class Proteins:
         for i, targets in enumerate(self.effects.targets):
             if tuple(sorted(targets)) == genes:
                 measured = np.stack([self.effects.effect[i], self.effects.standard_error[i]]).astype(float)
-        table = pd.DataFrame(
-            {
-                "protein": self.names,
-                "effect": mean[0],
-                "standard_error": error[0],
-                "measured": measured[0],
-                "measured_standard_error": measured[1],
-            }
-        )
+        values = dict(zip(_NUMBERS, (mean[0], error[0], *measured), strict=True))
+        table = pd.DataFrame({"protein": self.names, **values})
         seen = np.isfinite(measured[0]).any()
         why = "This perturbation was measured." if seen else "Predicted from perturbations near it."
         return ProteinPrediction(table, why)
