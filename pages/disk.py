@@ -54,6 +54,8 @@ def explore(run_name: str) -> None:
             else:
                 overview(inference, look.hubs)
         gene_set.show(now, inference, run=run_name)
+        if st.toggle("Show the genes as a table", key="disk_table"):
+            disk_look.as_table(look, name=f"genes-{run_name}")
 
 
 def overview(inference: HyperPerturbInference, by: str) -> None:

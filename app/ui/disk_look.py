@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app.components.poincare_disk import CENTRALITIES, LABELS
+from app.ui.frame import table
 from app.ui.state import chosen_gene, chosen_look, select
 from app.ui.text import GLOSSARY
 
@@ -57,11 +58,11 @@ def word(column: str) -> str:
 def choose(inference: HyperPerturbInference, gene: str) -> Look:
     """The controls above the disk; what they say is in the address."""
     genes = inference.genes
-    table = genes.assign(
+    every = genes.assign(
         sensitivity=genes["gene"].map(inference.sensitivity), community=community_names(genes)
     )
-    names = sorted(table["gene"].astype(str))
-    there = [name for name in COLOURS if name in table and table[name].notna().any()]
+    names = sorted(every["gene"].astype(str))
+    there = [name for name in COLOURS if name in every and every[name].notna().any()]
     colours = [name for name in COLOURS if name in there or (name == PREDICTED and gene)]
     measures = [name for name in there if not COLOURS[name]]
     hubs = [name for name in CENTRALITIES if name in there]
@@ -80,8 +81,8 @@ def choose(inference: HyperPerturbInference, gene: str) -> Look:
         size = _choice("Size", "size", measures, first="degree")
         named = _choice("Hubs are named by", "hubs", hubs, help=GLOSSARY["centrality"])
     if colour == PREDICTED:
-        table = _with_prediction(inference, table, gene)
-    return Look(table, colour, size, named, second if gene else "")
+        every = _with_prediction(inference, every, gene)
+    return Look(every, colour, size, named, second if gene else "")
 
 
 def community_names(genes: pd.DataFrame) -> pd.Series:
@@ -122,10 +123,31 @@ def _help(column: str) -> str | None:
     return GLOSSARY.get({"control_mean": "control", PREDICTED: "effect"}.get(column, column))
 
 
-def _with_prediction(inference: HyperPerturbInference, table: pd.DataFrame, gene: str) -> pd.DataFrame:
+def as_table(look: Look, *, name: str) -> None:
+    """Every gene with what the disk can show of it, the hubs first; the file has the model's coordinates too."""
+    columns = [column for column in COLOURS if column in look.table]
+    rows = look.table.sort_values(look.hubs, ascending=False, kind="stable")
+    table(
+        rows[["gene", "radius", *columns]],
+        name,
+        key="genes",
+        data=rows,
+        column_config={
+            "radius": st.column_config.NumberColumn(word("radius"), format="%.3g", help=GLOSSARY["radius"]),
+            **{
+                column: st.column_config.Column(word(column), help=_help(column))
+                if COLOURS[column]
+                else st.column_config.NumberColumn(word(column), format="%.3g", help=_help(column))
+                for column in columns
+            },
+        },
+    )
+
+
+def _with_prediction(inference: HyperPerturbInference, genes: pd.DataFrame, gene: str) -> pd.DataFrame:
     """The genes with the predicted effect of `gene` as one more column; empty where there is none."""
     try:
         effect = inference.predict_effects([gene]).table.set_index("gene")["effect"]
     except ValueError:  # a refusal, which the card explains
         effect = {}
-    return table.assign(**{PREDICTED: table["gene"].map(effect).astype(float)})
+    return genes.assign(**{PREDICTED: genes["gene"].map(effect).astype(float)})

@@ -88,6 +88,11 @@ def _terms(now: Current, inference: HyperPerturbInference, genes: list[str]) -> 
         f"the {count(numbers['n_background'])} genes of this run that have a term; {count(numbers['n_set'])} of the "
         f"set do. {plural(sure, 'term')} below a false discovery rate of 5 % (Benjamini–Hochberg)."
     )
+    if path in _networks(inference):
+        st.caption(
+            "This file is also one of the networks that placed the genes: that genes lying together share its terms is "
+            "in part by construction."
+        )
     draw(enriched_terms(many), "enriched-terms", key="set_figure", alt=alt.terms(many))
     table(
         found,
@@ -109,7 +114,11 @@ def _term_files(now: Current, inference: HyperPerturbInference) -> list[Path]:
     """Files of terms among the networks of the workspace, of the dataset and of the run."""
     from hyperperturb.runs.datasets import list_networks
 
-    used = [Path(source.path) for source in inference.config.networks]
     own = list(now.dataset.networks) if now.dataset is not None else []
-    paths = dict.fromkeys([*list_networks(now.workspace), *own, *used])
+    paths = dict.fromkeys([*list_networks(now.workspace), *own, *_networks(inference)])
     return [path for path in paths if path.is_file() and cache.has_terms(path)]
+
+
+def _networks(inference: HyperPerturbInference) -> list[Path]:
+    """The networks that placed the genes of the run."""
+    return [Path(source.path) for source in inference.config.networks]

@@ -102,6 +102,18 @@ def test_how_true_the_picture_is_stands_under_it(driver, inference):
     )
 
 
+def test_all_genes_are_a_table_that_saves_with_the_models_coordinates(driver, inference):
+    driver.open(f"disk?run={inference.run.name}&hubs=pagerank")
+    driver.page.get_by_test_id("stCheckbox").get_by_text("Show the genes as a table").click()
+    driver.settle()
+    with driver.page.expect_download() as waiting:
+        driver.page.locator(".st-key-table_menu_genes").get_by_role("button").click()
+    rows = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text())))
+    assert len(rows) == len(inference.genes)
+    assert rows[0]["gene"] == inference.genes.loc[inference.genes["pagerank"].idxmax(), "gene"]
+    assert {"x", "y", "radius", "sensitivity", "support"} <= set(rows[0])
+
+
 def test_a_set_has_its_terms_and_leads_to_all_predictions(driver, inference):
     genes = around(inference)
     driver.open(f"disk?run={inference.run.name}")

@@ -16,7 +16,7 @@ class Labels {
     this.boxes = new Float32Array(4 * 256);
     this.box = new Float32Array(4);
     this.font = "";
-    this.ringed = -1; // its name keeps clear of the ring
+    this.ringed = []; // their names keep clear of their rings
   }
 
   fits(boxes, box) {
@@ -32,7 +32,7 @@ class Labels {
     const { points, box } = this;
     const px = frame.cx + points.u[i] * frame.radius;
     const py = frame.cy + points.v[i] * frame.radius;
-    const gap = points.size(i, frame.scale) + (i === this.ringed ? 8 : 3);
+    const gap = points.size(i, frame.scale) + (this.ringed.includes(i) ? 8 : 3);
     const [h, v] = PLACES[place];
     const w = this.width[i];
     const left = h > 0 ? px + gap * h : h < 0 ? px + gap * h - w : px - w / 2;

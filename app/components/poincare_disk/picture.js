@@ -143,7 +143,7 @@ class Picture {
     context.globalAlpha = 1;
     for (let k = this.gathered.length - 1; k >= 0; k--) points.drawOne(context, frame, colours, this.gathered[k]);
     const first = [];
-    this.labels.ringed = selected;
+    this.labels.ringed = [selected, this.second];
     if (chosen) {
       this.drawNeighbours(frame, colours);
       first.push(selected);
