@@ -9,6 +9,7 @@ import pytest
 
 from hyperperturb.models.cell_view import CellView
 from hyperperturb.runs.cell_views import view_path
+from tests.app.test_browser_accessibility import found
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -89,6 +90,9 @@ def test_a_label_is_led_to_another_state_and_the_cells_are_taken_along(driver, r
     driver.see("Which cells escaped their perturbation?", seconds=60)
     driver.press("Rank perturbations")
     driver.see("What leads the cells labelled", seconds=60)
+    driver.see("Evidence: the measured effect of")
+    driver.settle()
+    assert found(pytest.importorskip("axe_playwright_python.sync_playwright").Axe(), driver.page) == []
     driver.page.get_by_text("Download or draw again").click()
     with driver.page.expect_download() as waiting:
         driver.page.get_by_role("button", name="Cells as CSV").click()

@@ -138,3 +138,30 @@ def test_what_cannot_be_drawn_is_a_sentence(run, escaped, tmp_path):
         CellView(broken)
     with open_screen(escaped[0]) as screen, pytest.raises(HyperPerturbError, match="at least"):
         map_cells(screen, np.arange(3))
+
+
+def test_the_real_screen_shows_its_escapers(shared_data, finished_run, tmp_path):
+    """Papalexi 2021: the interferon pathway's knock-outs are told from controls, and some of their cells escaped."""
+    from hyperperturb.data.network import read_network
+
+    path = shared_data / "screens" / "papalexi2021_thp1_299genes.h5ad"
+    run = finished_run(
+        tmp_path,
+        compute_effects(path, column="perturbation", control=CONTROL),
+        read_network(shared_data / "networks" / "string_high_confidence.csv"),
+        screen=path,
+        column="perturbation",
+        cells=True,
+    )
+    drawn = draw_view(HyperPerturbInference(run.path), run.file("cells.h5ad"), max_cells=3000)
+    view = CellView(run.file("cells.h5ad"))
+    assert len(view.cells) == drawn.n_obs == 3000
+    assert view.cells["batch"].nunique() == 3
+    table = view.escapers.set_index("perturbation")
+    pathway = table.loc[["IFNGR1", "IFNGR2", "JAK2", "STAT1"]]
+    assert pathway["judged"].all()
+    assert pathway["share"].between(0.05, 0.5).all(), (
+        "published shares of non-perturbed cells are about a quarter"
+    )
+    assert (pathway["separation"] > 2).all()
+    assert table["judged"].sum() < 15, "most knock-outs of this screen have an effect close to the noise"
