@@ -12,7 +12,7 @@ from app.ui import alt, cache
 from app.ui.answers import choose_genes, not_ahead
 from app.ui.frame import draw, section, table
 from app.ui.state import Current, chosen_wanted, select
-from app.ui.text import HAPPENS, listing, plain, plural
+from app.ui.text import listing, plain, plural
 
 if TYPE_CHECKING:
     from hyperperturb.models.inference import HyperPerturbInference
@@ -86,8 +86,8 @@ def _answer(ranking: pd.DataFrame, inference: HyperPerturbInference) -> None:
     said = f"With probabilities. Ranked among {plural(len(ranking), 'perturbation')} and as many opposites."
     if wrong.any():
         said += (
-            f" In this screen a target {HAPPENS[inference.config.mode]}; where the opposite fits better, that is named "
-            "and its bar points left."
+            f" The screen did {inference.config.mode}s; where the opposite fits better, that is named and its "
+            "bar points left."
         )
     st.caption(said)
     section("Every intervention")

@@ -255,4 +255,7 @@ def interventions(ranking: pd.DataFrame, n: int = 12) -> go.Figure:
 
 
 def _chance(probability: float) -> str:
-    return f"{100 * probability:.0f} %" if probability >= 0.01 else "under 1 %"
+    share = 100 * probability
+    return (
+        f"{share:.{0 if share >= 10 else 1 if share >= 0.1 else 2}f} %" if share >= 0.01 else "under 0.01 %"
+    )

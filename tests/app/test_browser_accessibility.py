@@ -31,7 +31,11 @@ DEMO = {
     "predict?run={run}&genes=REG002,REG003": "All response genes",
     "predict?run={run}&genes=NOTAGENE": "No prediction for",
     "cells?run={run}": "Rank perturbations",
-    "predict?run={run}&view=many&genes=REG002,REG003": "What happens if each of these 2",
+    "predict?run={run}&genes=REG002,REG003&picture=network": "Click a gene",
+    "predict?run={run}&genes=REG002,REG003&picture=parts": "Each gene by itself",
+    "predict?run={run}&view=many&genes=REG002,REG003,NOTAGENE": "Choose a row to open it",
+    "predict?run={run}&view=compare&genes=REG002&versus=REG003": "Hyperbolic distance",
+    "predict?run={run}&view=wanted": "should",
     "evaluate?run={run}": "Take the report with you",
 }
 

@@ -144,6 +144,6 @@ def test_interventions_show_their_sign(sign):
     else:
         assert set(by) == {"turned down or cut"}
         assert figure.layout.xaxis.range[0] == 0
-    assert "under 1 %" in by["turned down or cut"].text
+    assert "0.4 %" in by["turned down or cut"].text
     assert list(figure.layout.yaxis.ticktext)[-1].strip() == "JAK2"  # the best on top
     assert not interventions(ranking.iloc[:0]).data
