@@ -12,6 +12,8 @@ from pathlib import Path
 
 CPU_DEVICES = "HYPERPERTURB_CPU_DEVICES"
 """Environment variable: how many devices ``mirrored`` makes of the CPU, where there is no GPU (to try it out)."""
+SCHEDULER = "HYPERPERTURB_SCHEDULER"
+"""Environment variable: address of the Dask scheduler on whose workers the app and the command line compute effects."""
 
 
 def cores() -> int:

@@ -6,6 +6,7 @@ whoever opens the page sees the same job. Stopping works through the progress ca
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import uuid
@@ -152,7 +153,12 @@ def _progress(key: str, job_id: str, stoppable: bool) -> None:
     with st.container(border=True):
         left = job.seconds_left
         st.markdown(f"**{job.title}**")
-        st.progress(job.fraction, text=job.message or "starting")
+        doing = job.message or "starting"
+        if (
+            stoppable and left is not None
+        ):  # one estimate is enough: below is that of the whole, not of this step
+            doing = without_time_left(doing)
+        st.progress(job.fraction, text=doing)
         if not stoppable:  # a step that cannot say how far it is cannot be asked to stop either
             return
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -160,6 +166,11 @@ def _progress(key: str, job_id: str, stoppable: bool) -> None:
             if st.button("Stop", key=f"stop_{key}", disabled=job.stop.is_set()):
                 job.stop.set()
                 st.rerun(scope="fragment")
+
+
+def without_time_left(message: str) -> str:
+    """What a step says of itself, less its own estimate of the time it still takes."""
+    return re.sub(r", [^,]* left$", "", message)
 
 
 def new_id() -> str:

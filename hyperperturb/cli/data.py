@@ -23,6 +23,7 @@ from hyperperturb.cli.console import (
 )
 from hyperperturb.cli.inputs import check_rename, check_table_path, choose_controls
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.machine import SCHEDULER
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -186,6 +187,7 @@ def effects(
         str | None,
         typer.Option(
             metavar="ADDRESS",
+            envvar=SCHEDULER,
             help="Dask scheduler (tcp://HOST:8786) whose workers add up; they must find the file under the same path.",
             show_default="this process",
         ),

@@ -7,6 +7,7 @@ all of it is there, so that a listing never sees half a dataset.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from hyperperturb.data.formats.tenx import ANTIBODIES
 from hyperperturb.data.screen import ControlProposal, LabelCandidate, ScreenReport
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import atomic_path
+from hyperperturb.machine import SCHEDULER
 from hyperperturb.progress import Progress, scaled
 from hyperperturb.runs.config import Mode, existing_file, existing_screen
 from hyperperturb.runs.dataset_record import Dataset as Dataset
@@ -277,6 +279,7 @@ def confirm_controls(
             layer=dataset.report.layer if dataset.report else None,
             tables=[str(table) for table in dataset.tables],
             mode=mode,
+            scheduler=os.environ.get(SCHEDULER) or None,
         )
     before = get_dataset(ws, name)  # another process may have confirmed while this one computed
     confirmed = before.model_copy(

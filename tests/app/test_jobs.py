@@ -10,6 +10,7 @@ import streamlit as st
 
 from app.ui import jobs
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.progress import RateMeter
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +89,13 @@ def test_an_unknown_failure_is_logged_and_not_shown(session):
     log = (session / "data" / "app.log").read_text()
     assert "secret detail" in log
     assert "Traceback" in log
+
+
+def test_a_step_says_its_rate_without_its_own_time_left():
+    seen = []
+    meter = RateMeter(lambda _, message: seen.append(message), 200, "Adding up cells", "cells", every=0.0)
+    meter.started -= 10  # ten seconds ago
+    meter(50)
+    assert seen[-1].endswith("5 a second, 30 s left")
+    assert jobs.without_time_left(seen[-1]) == "Adding up cells: 50 of 200 cells, 5 a second"
+    assert jobs.without_time_left("Guides that are left") == "Guides that are left"

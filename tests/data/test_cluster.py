@@ -17,6 +17,8 @@ from hyperperturb.cli import main
 from hyperperturb.data import cluster as cluster_module
 from hyperperturb.data.effects import compute_effects, read_effects
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.runs.datasets import confirm_controls, register_dataset
+from hyperperturb.runs.workspace import Workspace
 from tests.data.conftest import small_adata
 
 STORAGES = {"csr": sp.csr_matrix, "csc": sp.csc_matrix, "dense": lambda x: x.toarray()}
@@ -183,3 +185,17 @@ def test_on_the_command_line(cluster, path, tmp_path, capsys):
     assert main(["effects", str(path), str(out), "--scheduler", cluster.scheduler_address]) == 0
     assert "4 perturbations x 30 response genes" in capsys.readouterr().out
     assert_equal(read_effects(out), compute_effects(path, **BY))
+
+
+def test_in_the_app_by_an_environment_variable(cluster, path, tmp_path, monkeypatch):
+    def told(dask_scheduler):
+        return dask_scheduler.transition_counter
+
+    monkeypatch.setenv("HYPERPERTURB_SCHEDULER", cluster.scheduler_address)
+    workspace = Workspace(tmp_path / "home")
+    dataset = register_dataset(workspace, path)
+    with Client(cluster, set_as_default=False) as client:
+        before = client.run_on_scheduler(told)
+        done = confirm_controls(workspace, dataset.name, **BY, mode="knockout")
+        assert client.run_on_scheduler(told) > before
+    assert_equal(read_effects(done.effects_path), compute_effects(path, **BY))
