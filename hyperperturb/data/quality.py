@@ -66,7 +66,7 @@ def assess_quality(
 ) -> Quality:
     """Judge a screen.
 
-    The cells are read twice, in blocks. Statistics of genes use all cells; energy distances at most 1,500 control cells
+    The cells are read three times, in blocks. Statistics of genes use all cells; energy distances at most 1,500 controls
     and 300 of each perturbation, on 50 principal components of the 2,000 most variable genes (centred, not scaled).
 
     Parameters
