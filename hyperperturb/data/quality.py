@@ -66,8 +66,9 @@ def assess_quality(
 ) -> Quality:
     """Judge a screen.
 
-    The cells are read three times, in blocks. Statistics of genes use all cells; energy distances at most 1,500 controls
-    and 300 of each perturbation, on 50 principal components of the 2,000 most variable genes (centred, not scaled).
+    The cells are read three times, in blocks. Statistics of genes use all cells; energy distances at most 1,500
+    controls and 300 cells of each perturbation, on 50 principal components of the 2,000 most variable genes
+    (centred, not scaled).
 
     Parameters
     ----------
