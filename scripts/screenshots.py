@@ -74,6 +74,13 @@ def run(folder: Path, home: Path) -> None:
         camera.show(f"disk?run={name}", "disk", sign="Choose a gene")
         camera.show(f"disk?run={name}&gene={hub}", "disk-gene", sign="Predicted effect")
         camera.show(f"predict?run={name}&genes={hub}", "predict", sign="Predicted against measured")
+        hubs = genes[genes["is_target"]].nlargest(40, "degree")["gene"].tolist()
+        question = f"predict?run={name}&genes={{}}".format
+        camera.show(question(hub) + "&picture=network", "predict-network", sign="Click a gene")
+        camera.show(question(",".join(hubs)) + "&view=many", "predict-many", sign="Every perturbation")
+        camera.show(
+            f"{question(hubs[0])}&versus={hubs[1]}&view=compare", "predict-compare", sign="All response genes"
+        )
         camera.light.goto(f"{url}/evaluate?run={name}")
         camera.light.get_by_role("button", name="Evaluate thoroughly").wait_for()
         camera.press("Evaluate thoroughly", "Halved for the ceiling", seconds=900)
