@@ -98,17 +98,15 @@ def _does(status: RunStatus, curves: pd.DataFrame) -> tuple[str, str]:
 
 def _waits(run: RunDirectory) -> tuple[str, str]:
     """What a training waits for."""
-    folder = run.path.parent
-    place = queue.place(run)
-    if place is None or (place == 1 and len(queue.training(folder)) < queue.at_once()):
+    ahead = queue.before(run)
+    if not ahead:
         return "Starting", "starting the training process …"
-    before = [*queue.training(folder), *queue.waiting(folder)[: place - 1]]
-    names = listing([other.config.title or other.name for other in before])
-    left = [other.status.seconds_left for other in before]
+    place = queue.place(run) or 1
+    left = [other.status.seconds_left for other in ahead]
     when_free = f" About {duration(sum(left))} until then." if all(s is not None for s in left) else ""
     return f"{ordinal(place).capitalize()} in line", (
-        f"Trainings go one after another. Before this one: {names}.{when_free} It begins by itself, "
-        "also when this page is closed."
+        f"Trainings go one after another. Before this one: {listing(map(queue.title, ahead))}.{when_free} It begins by "
+        "itself, also when this page is closed."
     )
 
 

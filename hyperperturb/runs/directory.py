@@ -507,7 +507,7 @@ def delete_run(run: RunDirectory) -> None:
     Raises
     ------
     HyperPerturbError
-        When it is still training, is being judged, or its cells are being drawn.
+        When it trains or waits for its training, is being judged, or its cells are being drawn.
     """
     inside = (
         (run, "still training"),
@@ -515,6 +515,7 @@ def delete_run(run: RunDirectory) -> None:
         (RunDirectory(run.file(CELL_VIEW)), "being drawn"),
     )
     for folder, what in inside:
-        if folder._is_run() and folder.status.state == "running":
+        # one that was never started waits for nobody and may go
+        if folder._is_run() and folder.process()[0] is not None and not folder.status.done:
             raise HyperPerturbError(f"The run '{run.name}' is {what}.", hint="Cancel that first.")
     remove_folder(run.path)

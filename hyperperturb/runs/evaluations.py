@@ -39,7 +39,7 @@ def evaluating(run: RunDirectory) -> bool:
 
 
 def start_evaluation(run: RunDirectory) -> RunDirectory:
-    """Begin to judge a run with all baselines and variants; returns at once.
+    """Begin to judge a run with all baselines and variants when it is its turn; returns at once.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("Usage: python -m hyperperturb.runs.evaluations FOLDER", file=sys.stderr)
         return 2
     try:
-        state = execute(RunDirectory.open(arguments[0]), train=_judge, begin=RunDirectory.begin)
+        state = execute(RunDirectory.open(arguments[0]), train=_judge)
     except HyperPerturbError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,9 +1,9 @@
 """Whose turn it is: the trainings of one folder go one after another, in the order in which they were started.
 
-There is no server. A training that has to wait is a process already, which holds some 30 MB because TensorFlow comes
-later; it looks at the run directories beside its own. A short lock makes "nothing trains and I am the first: I begin"
-one step, so that of two that look at the same moment one begins. Nothing has to be tidied up: a process that is gone,
-however it went, neither waits nor trains.
+Thorough evaluations of its runs stand in the same line. There is no server: what has to wait is a process already,
+which holds some 30 MB because TensorFlow comes later; it looks at the run directories beside its own. A short lock
+makes "nothing works and I am the first: I begin" one step, so that of two that look at the same moment one begins.
+Nothing has to be tidied up: a process that is gone, however it went, neither waits nor works.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import FolderLock, read_json, write_json
-from hyperperturb.runs.directory import PROCESS, RunDirectory
+from hyperperturb.runs.directory import EVALUATION, PROCESS, RunDirectory
 from hyperperturb.runs.process import start_time
 from hyperperturb.runs.status import State
 from hyperperturb.runs.workspace import visible_folders
@@ -58,20 +58,34 @@ def join(run: RunDirectory, pid: int) -> None:
 
 
 def training(runs_dir: Path | str) -> list[RunDirectory]:
-    """The runs of a folder that train now."""
+    """The runs of a folder that train, or are being judged, now."""
     return _in_state(Path(runs_dir), "running")
 
 
 def waiting(runs_dir: Path | str) -> list[RunDirectory]:
     """The runs of a folder whose process waits for its turn, the next one first."""
-    found = [(since, run.name, run) for run in _in_state(Path(runs_dir), "queued") if (since := _since(run))]
+    found = [
+        (since, str(run.path), run) for run in _in_state(Path(runs_dir), "queued") if (since := _since(run))
+    ]
     return [run for *_, run in sorted(found, key=lambda entry: entry[:2])]
+
+
+def before(run: RunDirectory) -> list[RunDirectory] | None:
+    """What works now, and what waits ahead of a run; None where it does not wait."""
+    line, at = waiting(_folder(run)), place(run)
+    return None if at is None else [*training(_folder(run)), *line[: at - 1]]
 
 
 def place(run: RunDirectory) -> int | None:
     """The place of a run in the line, 1 for the next one; None where it does not wait."""
-    names = [other.name for other in waiting(run.path.parent)]
-    return names.index(run.name) + 1 if run.name in names else None
+    paths = [other.path for other in waiting(_folder(run))]
+    return paths.index(run.path) + 1 if run.path in paths else None
+
+
+def title(run: RunDirectory) -> str:
+    """What a person calls the work."""
+    name = run.config.title or run.name
+    return f"the evaluation of {name}" if _folder(run) != run.path.parent else name
 
 
 def begin_in_turn(run: RunDirectory) -> None:
@@ -80,7 +94,7 @@ def begin_in_turn(run: RunDirectory) -> None:
     Parameters
     ----------
     run
-        A queued run; every run in the folder that holds it counts.
+        A queued run, or the folder of an evaluation inside of one.
 
     Raises
     ------
@@ -90,34 +104,38 @@ def begin_in_turn(run: RunDirectory) -> None:
     most = at_once()
     if run.process()[0] != os.getpid():
         join(run, os.getpid())
-    lock = FolderLock(_lock_folder(run))
-    said: list[str] = []
+    folder = _folder(run)
+    lock, said = FolderLock(_lock_folder(folder)), False
     while True:
         run.require_queued()
         if lock.take():
             try:
-                busy = training(run.path.parent)
-                ahead = waiting(run.path.parent)
-                if len(busy) < most and (not ahead or ahead[0].name == run.name):
+                busy, ahead = training(folder), waiting(folder)
+                if len(busy) < most and (not ahead or ahead[0].path == run.path):
                     run.begin()
                     return
             finally:
                 lock.give_back()
-            before = [r.name for r in (*busy, *ahead) if r.name != run.name]
-            if not said and before:
-                title = busy[0].config.title if busy else ahead[0].config.title
-                run.log(f"Waiting for another training{f' ({title})' if title else ''} to end.")
-                said = before
+            others = [other for other in (*busy, *ahead) if other.path != run.path]
+            if others and not said:
+                run.log(f"Waiting until this has ended: {title(others[0])}.")
+                said = True
         time.sleep(_EVERY)
 
 
-def _lock_folder(run: RunDirectory) -> Path:
-    folder = run.path.parent / _LOCK
+def _folder(run: RunDirectory) -> Path:
+    """The folder whose works take turns: that of the runs, also for an evaluation inside of one."""
+    parent = run.path.parent
+    return parent.parent if run.path.name == EVALUATION and (parent / "config.json").is_file() else parent
+
+
+def _lock_folder(runs_dir: Path) -> Path:
+    folder = runs_dir / _LOCK
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise HyperPerturbError(
-            f"Cannot write in '{run.path.parent}': {error.strerror or error}.",
+            f"Cannot write in '{runs_dir}': {error.strerror or error}.",
             hint="Choose a folder you may write to.",
         ) from error
     return folder
@@ -126,12 +144,12 @@ def _lock_folder(run: RunDirectory) -> Path:
 def _in_state(runs_dir: Path, state: State) -> list[RunDirectory]:
     found = []
     for folder in visible_folders(runs_dir):
-        run = RunDirectory(folder)
-        try:
-            if run.status.state == state:
-                found.append(run)
-        except HyperPerturbError:
-            continue  # not a run
+        for run in (RunDirectory(folder), RunDirectory(folder / EVALUATION)):
+            try:
+                if run.status.state == state:
+                    found.append(run)
+            except HyperPerturbError:
+                continue  # not a run, or one that nobody judges
     return found
 
 

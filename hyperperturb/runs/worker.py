@@ -30,9 +30,7 @@ def _train(run: RunDirectory) -> None:
     train_run(run)
 
 
-def execute(
-    run: RunDirectory, *, train: Train = _train, begin: Callable[[RunDirectory], None] = begin_in_turn
-) -> str:
+def execute(run: RunDirectory, *, train: Train = _train) -> str:
     """Train a run in this process when it is its turn, and leave its status final, whatever happens.
 
     Parameters
@@ -41,8 +39,6 @@ def execute(
         A queued run.
     train
         What trains it.
-    begin
-        What begins it; ``RunDirectory.begin`` for work that does not wait for the trainings of its folder.
 
     Returns
     -------
@@ -59,7 +55,7 @@ def execute(
     previous, began = signal.signal(signal.SIGTERM, _raise_cancelled), False
     try:
         try:
-            begin(run)
+            begin_in_turn(run)
             began = True
             if run.file("cancel").exists():
                 raise Cancelled

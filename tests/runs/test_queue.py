@@ -16,11 +16,12 @@ import pytest
 
 from hyperperturb.cli import main
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.runs import evaluations
 from hyperperturb.runs.config import NetworkSource, RunConfig
-from hyperperturb.runs.directory import ENDED_WAITING, RunDirectory
+from hyperperturb.runs.directory import ENDED_WAITING, REQUIRED_FILES, RunDirectory, delete_run
 from hyperperturb.runs.launcher import LocalLauncher
 from hyperperturb.runs.process import is_alive
-from hyperperturb.runs.queue import AT_ONCE, place, training, waiting
+from hyperperturb.runs.queue import AT_ONCE, before, place, title, training, waiting
 from hyperperturb.runs.worker import execute
 
 CODE = """
@@ -96,7 +97,9 @@ def test_they_go_one_after_another_in_the_order_in_which_they_were_started(make)
     wait_for(lambda: place(second) == 1)
     LAUNCHER.submit(third)
     wait_for(lambda: place(third) == 2)
-    wait_for(lambda: "screen first" in third.status.message)
+    wait_for(lambda: third.status.message == "Waiting until this has ended: screen first.")
+    assert [run.name for run in before(third)] == ["first", "b-second"]
+    assert before(first) is None
     folder = first.path.parent
     assert [run.name for run in waiting(folder)] == ["b-second", "a-third"]
     assert [run.name for run in training(folder)] == ["first"]
@@ -208,10 +211,39 @@ def test_the_command_line_shows_the_line_and_takes_runs_out_of_it(make, capsys):
     assert first.status.state == "cancelled"
 
 
-def test_ctrl_c_while_a_run_waits_cancels_it(make):
-    def interrupt(run):
+def test_ctrl_c_while_a_run_waits_cancels_it(make, monkeypatch):
+    def interrupt(seconds):
         raise KeyboardInterrupt
 
-    run = make("only", start=False)
-    assert execute(run, train=lambda run: None, begin=interrupt) == "cancelled"
+    first, run = make("first"), make("second", start=False)
+    wait_for(lambda: works(first))
+    monkeypatch.setattr("hyperperturb.runs.queue.time.sleep", interrupt)
+    assert execute(run, train=lambda run: None) == "cancelled"
+    monkeypatch.undo()
     assert run.status.started is None
+
+
+def test_an_evaluation_stands_in_the_line_of_the_trainings(make, monkeypatch):
+    monkeypatch.setattr(evaluations, "LAUNCHER", LAUNCHER)
+    judged = make("judged")
+    wait_for(lambda: works(judged))
+    enough(judged)
+    wait_for(lambda: judged.status.done)
+    for name in REQUIRED_FILES:
+        judged.file(name).touch()
+    busy = make("busy")
+    wait_for(lambda: works(busy))
+    job = evaluations.start_evaluation(judged)
+    after = make("after")
+    wait_for(lambda: (place(job), place(after)) == (1, 2))
+    assert [title(other) for other in before(after)] == ["screen busy", "the evaluation of screen judged"]
+    with pytest.raises(HyperPerturbError, match="being judged"):
+        delete_run(judged)
+    with pytest.raises(HyperPerturbError, match="still training"):
+        delete_run(after)
+    enough(busy)
+    wait_for(lambda: works(job))
+    assert place(after) == 1
+    enough(job)
+    wait_for(lambda: works(after))
+    assert job.status.state == "finished"
