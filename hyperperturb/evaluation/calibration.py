@@ -93,23 +93,20 @@ class Calibration(BaseModel):
     @property
     def sentence(self) -> str:
         """One plain sentence for people."""
-        words = (("helps", "leaves the worse ones"), ("lowers it", "raises it"))
-        found = ((self.gain_low, self.gain_high), (self.relative_gain_low, self.relative_gain_high))
-        unclear = ("does not clearly help", "does not clearly change it")
         by_error, by_support = (
-            good if low > 0 else bad if high < 0 else none
-            for (good, bad), (low, high), none in zip(words, found, unclear, strict=True)
+            "falls clearly" if low > 0 else "rises clearly" if high < 0 else "does not clearly change"
+            for low, high in (
+                (self.gain_low, self.gain_high),
+                (self.relative_gain_low, self.relative_gain_high),
+            )
         )
         return (
             f"Of the measured effects {self.coverage:.0%} lie inside the {self.level:.0%} intervals; expected and "
             f"actual error of a perturbation have a rank correlation of {self.rank_correlation:.2f} "
-            f"({self.rank_correlation_low:.2f} to {self.rank_correlation_high:.2f}); refusing the "
-            f"{self.refused_share:.0%} least certain {by_error} (root mean squared error "
-            f"{self.error_kept:.3g} instead of {self.error_all:.3g}; the difference lies between "
-            f"{self.gain_low:.2g} and {self.gain_high:.2g}). The error relative to no change is "
-            f"{self.relative_error_all:.2f}; refusing the {self.refused_share:.0%} least supported {by_support} "
-            f"({self.relative_error_kept:.2f}; the difference lies between {self.relative_gain_low:.2g} and "
-            f"{self.relative_gain_high:.2g})."
+            f"({self.rank_correlation_low:.2f} to {self.rank_correlation_high:.2f}). Without the "
+            f"{self.refused_share:.0%} least certain the error {by_error} ({self.error_kept:.3g} instead of "
+            f"{self.error_all:.3g}); without the {self.refused_share:.0%} least supported the error relative to no "
+            f"change {by_support} ({self.relative_error_kept:.2f} instead of {self.relative_error_all:.2f})."
         )
 
 

@@ -60,7 +60,7 @@ def test_right_errors_cover_ninety_percent_and_rank_the_perturbations(noisy):
     assert found.perturbation_coverage[2] == pytest.approx(0.9, abs=0.03)
     assert found.gene_coverage[2] == pytest.approx(0.9, abs=0.03)
     assert "90% intervals" in found.sentence
-    assert "30% least certain helps" in found.sentence
+    assert "30% least certain the error falls clearly" in found.sentence
 
 
 def by_fold(effects):
@@ -109,7 +109,7 @@ def test_the_least_supported_are_those_whose_error_is_most_of_what_is_expected(n
     assert honest.relative_error_kept < honest.relative_error_all
     assert honest.relative_gain == pytest.approx(honest.relative_error_all - honest.relative_error_kept)
     assert honest.relative_gain_low > 0
-    assert "least supported lowers it" in honest.sentence
+    assert "error relative to no change falls clearly" in honest.sentence
     vain = scored(effects, {g: 2.0 if g in known else 0.3 for g in spread}, size=1.0).calibration()
     assert vain.relative_gain_high < 0
 
@@ -149,7 +149,7 @@ def test_errors_of_other_perturbations_do_not_help(noisy):
     found = scored(effects, dict(zip(spread, values, strict=True))).calibration()
     assert found.rank_correlation_low < 0 < found.rank_correlation_high
     assert found.gain_low < 0
-    assert "does not clearly help" in found.sentence
+    assert "least certain the error does not clearly change" in found.sentence
 
 
 def test_the_error_of_the_measurement_is_added_where_it_is_known():
