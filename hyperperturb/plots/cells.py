@@ -277,6 +277,7 @@ def escaped_shares(table: pd.DataFrame, *, chosen: str = "") -> go.Figure:
                 "symmetric": False,
                 "array": np.minimum(error, 100 - share),
                 "arrayminus": np.minimum(error, share),
+                "color": theme.INK,  # plotly's own is black, on a dark page too
                 "thickness": 1.2,
                 "width": 0,
             },

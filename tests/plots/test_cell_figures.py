@@ -109,6 +109,7 @@ def test_shares_have_intervals_inside_the_axis_and_only_what_is_judged_is_drawn(
     assert points.customdata.tolist() == ["A", "B"]
     assert (points.x - points.error_x.arrayminus >= 0).all()
     assert (points.x + points.error_x.array <= 100).all()
+    assert points.error_x.color == theme.INK, "black is not seen on a dark page"
     assert not escaped_shares(table[~table["judged"]]).data
 
 
