@@ -28,6 +28,7 @@ _TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".parquet")
 PROTEIN_SUFFIXES = (".h5ad", ".zarr", ".zarr.zip", ".h5", ".mtx", ".mtx.gz", *_TABLES)
 """What names of files of proteins end in; a folder of 10x text files may be called anything."""
 
+_TABLE = "A table of proteins has the names of cells in its first column and one column an antibody."
 _MOST = 2000  # antibodies; a file with more features holds RNA
 
 
@@ -238,6 +239,10 @@ def _of_anndata(adata: AnnData) -> ProteinFile:
 
 def _of_table(path: Path) -> ProteinFile:
     table = _read(path)
+    if not len(table):
+        raise HyperPerturbError(
+            f"'{path}' has no rows beside its header.", hint="A table of proteins has one row a cell."
+        )
     for column in table.columns:
         if table[column].dtype.kind not in "biuf":
             wrong = next((v for v in table[column] if not _is_number(v)), None)
@@ -274,12 +279,17 @@ def _read(path: Path) -> pd.DataFrame:
             if isinstance(table.index, pd.RangeIndex) and len(table.columns):
                 table = table.set_index(table.columns[0])
             return table
-        text = open_table(path, what="table of proteins")
+        try:
+            text = open_table(path, what="table of proteins")
+        except HyperPerturbError as error:  # its hints are about networks
+            raise HyperPerturbError(error.message, hint=_TABLE) from error
         # the first column names the cells; R leaves its header out
         return pd.read_csv(BytesIO(text.data), sep=text.delimiter, index_col=0, skiprows=text.first)
+    except HyperPerturbError:
+        raise
     except (OSError, EOFError, ValueError, UnicodeDecodeError) as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:150]
         raise HyperPerturbError(
             f"'{path}' cannot be read as a table ({said}).",
-            hint="A table of proteins has the names of cells in its first column and one column an antibody.",
+            hint=_TABLE,
         ) from error

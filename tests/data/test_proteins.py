@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -207,3 +209,27 @@ def test_planted_effects_on_proteins_come_back(tmp_path):
     z = (found.effect - truth.effect) / found.standard_error
     assert 0.85 < np.sqrt(np.mean(z**2)) < 1.15  # the errors are of the size that they say
     assert np.corrcoef(found.effect.ravel(), truth.effect.ravel())[0, 1] > 0.9
+
+
+def test_damaged_tables_are_refused_with_a_sentence(adata, counts, tmp_path):
+    path = tmp_path / "p.csv"
+    for text, said in (
+        ("", "is empty"),
+        ("cell,A,B\n", "no rows beside its header"),
+        ("cell0\ncell1\n", "one column"),
+        ("cell,A,B\ncell0,1,inf\ncell5,1,1\ncell10,2,2\n", "the value inf for 'B' in cell 'cell0'"),
+    ):
+        path.write_text(text)
+        with pytest.raises(HyperPerturbError, match=said):
+            compute_protein_effects(adata, path, **LABELS)
+    counts.to_parquet(tmp_path / "p.parquet")
+    counts.to_csv(tmp_path / "p.tsv.gz", sep="\t")
+    rng = np.random.default_rng(0)
+    for name in ("p.parquet", "p.tsv.gz"):
+        whole = np.frombuffer((tmp_path / name).read_bytes(), np.uint8)
+        for _ in range(25):
+            damaged = whole.copy()
+            damaged[rng.integers(len(whole), size=12)] = rng.integers(256, size=12)
+            (tmp_path / f"x_{name}").write_bytes(damaged[: rng.integers(1, len(whole) + 1)].tobytes())
+            with contextlib.suppress(HyperPerturbError):  # anything else fails the test
+                compute_protein_effects(adata, tmp_path / f"x_{name}", **LABELS)
