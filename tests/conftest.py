@@ -166,9 +166,11 @@ def _finished_run(runs_dir, measured, network, *, folds: int = 3, cells: bool = 
 
     from hyperperturb.data.network import network_from_adjacency, save_network
     from hyperperturb.evaluation.cross_validation import cross_validate
+    from hyperperturb.evaluation.fidelity import fidelity
     from hyperperturb.evaluation.report import RunMetrics, held_out
     from hyperperturb.evaluation.verdict import MODEL
     from hyperperturb.files import write_json
+    from hyperperturb.manifolds import poincare
     from hyperperturb.models.baselines import simple_baselines
     from hyperperturb.models.export import hyperbolic_similarity, save_arrays
     from hyperperturb.models.predictor import fit_head, model_predictor, target_kernels
@@ -176,6 +178,7 @@ def _finished_run(runs_dir, measured, network, *, folds: int = 3, cells: bool = 
     from hyperperturb.models.universe import build_universe, centralities
     from hyperperturb.runs.config import RunConfig
     from hyperperturb.runs.directory import RunDirectory
+    from hyperperturb.runs.fidelity import FILE, DiskFidelity
 
     targets = sorted({gene for target in measured.targets for gene in target})
     universe = build_universe([network], targets=targets, response_genes=measured.genes, max_genes=2000)
@@ -224,6 +227,10 @@ def _finished_run(runs_dir, measured, network, *, folds: int = 3, cells: bool = 
         fit=0.5,
     )
     write_json(run.file("metrics.json"), metrics)
+    # How true its disk is, so that no page starts to measure it beside UMAP.
+    true, shown = (poincare.pairwise_dist(places, c=1.0) for places in (points, points[:, :2]))
+    disk = fidelity(true, shown, k=10)
+    write_json(run.file(FILE), DiskFidelity(n_genes=len(points), neighbours=10, disk=disk))
     run.file("card.md").write_text(f"# A run\n\n{metrics.verdict}\n")
     run.finish()
     return run

@@ -200,10 +200,10 @@ def _wanted(
     return asked.rank_perturbations(goal="target", up=up, down=down, unseen=further)
 
 
-def has_terms(path: Path) -> bool:
-    """Whether a network file says which gene has which term."""
+def has_terms(path: Path, genes: frozenset[str]) -> bool:
+    """Whether a network file says which term any of `genes` has."""
     try:
-        return bool(_terms(str(path), stamp(path)).genes.size)
+        return not genes.isdisjoint(_terms(str(path), stamp(path)).genes)
     except HyperPerturbError:
         return False
 

@@ -70,8 +70,8 @@ def _terms(now: Current, inference: HyperPerturbInference, genes: list[str]) -> 
     st.markdown("**What do they have in common?**")
     if not files:
         st.markdown(
-            ":gray[Add a file of terms on the page Train, under “Add a network”: gene sets (`.gmt`, such as Reactome’s "
-            "pathways), pairs of gene and GO term, or GO annotation (GAF).]"
+            ":gray[No file here has terms of these genes. Add one on the page Train, under “Add a network”: gene sets "
+            "(`.gmt`, such as Reactome’s pathways), pairs of gene and GO term, or GO annotation (GAF).]"
         )
         return
     path = st.selectbox("Terms of", files, key="set_terms", format_func=lambda file: file.name, width=420)
@@ -111,12 +111,13 @@ def _terms(now: Current, inference: HyperPerturbInference, genes: list[str]) -> 
 
 
 def _term_files(now: Current, inference: HyperPerturbInference) -> list[Path]:
-    """Files of terms among the networks of the workspace, of the dataset and of the run."""
+    """Files with terms of the run's genes, among the networks of the workspace, of the dataset and of the run."""
     from hyperperturb.runs.datasets import list_networks
 
     own = list(now.dataset.networks) if now.dataset is not None else []
     paths = dict.fromkeys([*list_networks(now.workspace), *own, *_networks(inference)])
-    return [path for path in paths if path.is_file() and cache.has_terms(path)]
+    known = frozenset(inference.genes["gene"].astype(str))
+    return [path for path in paths if path.is_file() and cache.has_terms(path, known)]
 
 
 def _networks(inference: HyperPerturbInference) -> list[Path]:
