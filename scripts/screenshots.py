@@ -71,7 +71,7 @@ def run(folder: Path, home: Path) -> None:
         camera.show(f"train?run={name}", "train", sign="Scores on held-out genes")
         genes = pd.read_parquet(home / "models" / "saved" / name / "genes.parquet")
         hub = genes.loc[genes["degree"].idxmax(), "gene"]
-        camera.show(f"disk?run={name}", "disk", sign="Choose a gene")
+        camera.show(f"disk?run={name}", "disk", sign="How true is the picture")
         camera.show(f"disk?run={name}&gene={hub}", "disk-gene", sign="Predicted effect")
         camera.show(f"predict?run={name}&genes={hub}", "predict", sign="Predicted against measured")
         hubs = genes[genes["is_target"]].nlargest(40, "degree")["gene"].tolist()
