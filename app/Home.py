@@ -15,6 +15,7 @@ from app.ui import guide, style  # noqa: E402
 from app.ui.frame import complaints, guard  # noqa: E402
 from app.ui.routes import ROUTES, moved, navigation, page  # noqa: E402
 from app.ui.sidebar import foot  # noqa: E402
+from app.ui.state import complaints as told  # noqa: E402
 from app.ui.state import current, sync  # noqa: E402
 
 st.set_page_config(page_title="HyperPerturb", page_icon=style.ICON, layout="wide")
@@ -27,7 +28,7 @@ style.apply()
 with guard():
     sync(page_key)
     now = current()
-    complaints(now.complaints)
+    complaints(told(page_key))
     if page_key != "home":
         guide.line(now, page_key)
     chosen.run()

@@ -25,7 +25,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, room: int = 0) -> Iterator[Path]:
     """Give a temporary path beside `path`; it takes the name `path` only when the block ends well.
 
     The temporary name starts with a dot and keeps the suffixes of `path`, because writers choose compression
@@ -36,6 +36,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     ----------
     path
         Where the finished file goes; missing parent folders are made.
+    room
+        Bytes that must be free. HDF5 ends the whole process some time after it ran out of room in the middle of a
+        file, so its writers say how large the file may become.
 
     Yields
     ------
@@ -63,6 +66,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_write(path, error) from error
+    free = shutil.disk_usage(path.parent).free if room else 0
+    if free < room:
+        raise HyperPerturbError(
+            f"Cannot write '{path}': it may take {file_size(room)}, and {file_size(free)} of the disk are free.",
+            hint="Free some space, or choose a folder that has room.",
+        )
     suffixes = "".join(path.suffixes[-2:])
     temporary = path.parent / f".{path.name.removesuffix(suffixes)[:60]}.{secrets.token_hex(6)}.tmp{suffixes}"
     try:

@@ -6,6 +6,7 @@ import datetime as dt
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,16 @@ def test_full_disk_is_explained(tmp_path):
     with pytest.raises(HyperPerturbError, match="No space left"):
         fill()
     assert names(tmp_path) == []
+
+
+def test_what_needs_more_room_than_there_is_is_not_begun(tmp_path):
+    free = shutil.disk_usage(tmp_path).free
+    with pytest.raises(HyperPerturbError, match="are free"), atomic_path(tmp_path / "a.h5ad", room=2 * free):
+        raise AssertionError("begun")
+    assert list(tmp_path.iterdir()) == []
+    with atomic_path(tmp_path / "a.txt", room=10) as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "a.txt").read_text() == "whole"
 
 
 def test_long_names_fit(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -80,8 +80,8 @@ def guard() -> Iterator[None]:
         st.error(sentence(error), icon=None)
 
 
-def complaints(found: tuple[str, ...]) -> None:
-    """Quiet notes about names in the address that do not exist."""
+def complaints(found: Iterable[str]) -> None:
+    """Quiet notes about names that do not exist (any more)."""
     for line in found:
         st.warning(plain(line))
 

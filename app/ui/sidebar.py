@@ -7,7 +7,7 @@ import streamlit as st
 from app.ui import announce, cache
 from app.ui.frame import guard
 from app.ui.routes import page
-from app.ui.state import Current, current, usable
+from app.ui.state import Current, current, untold, usable
 from app.ui.text import count, duration, ordinal, plain
 from hyperperturb.runs import queue
 from hyperperturb.runs.directory import RunDirectory
@@ -26,6 +26,8 @@ def _entries() -> None:
     """Renewed also where nothing runs, because another session or a terminal may start something."""
     with guard():
         now = current()
+        if untold():  # found here, told on the page
+            st.rerun()
         _dataset(now)
         _model(now)
         news = announce.look(now.runs)

@@ -8,7 +8,7 @@ through `select`, which writes both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -198,7 +198,6 @@ class Current:
     runs: tuple[RunDirectory, ...]
     run: RunDirectory | None
     shown_run: RunDirectory | None
-    complaints: tuple[str, ...] = field(default=())
 
     @property
     def runs_of_dataset(self) -> tuple[RunDirectory, ...]:
@@ -213,10 +212,31 @@ class Current:
         return tuple(run for run in self.runs if run.status.state in ("queued", "running"))
 
 
+def _complain(sentence: str) -> None:
+    told = st.session_state.setdefault("complaints", {})
+    told.setdefault(sentence, "")
+
+
+def complaints(page_key: str) -> list[str]:
+    """What a person must be told on the page `page_key`: what is new, and what stands there already.
+
+    It may be found where nothing can be written, by a part of the page that renews itself; so it is kept until a page
+    has shown it and is left.
+    """
+    told = st.session_state.get("complaints", {})
+    kept = {sentence: page_key for sentence, shown_on in told.items() if shown_on in ("", page_key)}
+    st.session_state["complaints"] = kept
+    return list(kept)
+
+
+def untold() -> bool:
+    """Whether there is something to tell that no page has shown yet."""
+    return "" in st.session_state.get("complaints", {}).values()
+
+
 def current() -> Current:
-    """Look up the selection; a name that no longer exists is dropped and told in `complaints`."""
+    """Look up the selection; a name that no longer exists is dropped and told on the page (`complaints`)."""
     workspace = Workspace()
-    complaints: list[str] = []
     datasets = tuple(cache.datasets(workspace))
     runs = tuple(cache.runs(workspace))
     by_name = {entry.name: entry for entry in datasets}
@@ -226,12 +246,12 @@ def current() -> Current:
     if wanted_run:
         run = next((entry for entry in runs if entry.name == wanted_run), None)
         if run is None:
-            complaints.append(f"There is no run called “{wanted_run}” here; it may have been deleted.")
+            _complain(f"There is no run called “{wanted_run}” here; it may have been deleted.")
             select(run="")
 
     wanted = _get("dataset")
     if wanted and wanted not in by_name:
-        complaints.append(f"There is no dataset called “{wanted}” here; it may have been deleted.")
+        _complain(f"There is no dataset called “{wanted}” here; it may have been deleted.")
         select(dataset="", run=run.name if run else "")
         wanted = ""
     if not wanted and run is not None:
@@ -247,7 +267,7 @@ def current() -> Current:
     if not usable(run):
         run = next((entry for entry in candidates if entry.usable), None)
     newest = candidates[0] if candidates else None
-    return Current(workspace, datasets, dataset, runs, run, shown or newest, tuple(complaints))
+    return Current(workspace, datasets, dataset, runs, run, shown or newest)
 
 
 def usable(run: RunDirectory | None) -> bool:

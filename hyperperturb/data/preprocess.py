@@ -7,6 +7,7 @@ arguments and defaults are those of the first HyperPerturb.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -309,7 +310,7 @@ def write_h5ad(adata: AnnData, path: str | Path) -> Path:
         It cannot be written.
     """
     path = Path(path)
-    with atomic_path(path) as temporary:
+    with atomic_path(path, room=sys.getsizeof(adata)) as temporary:
         adata.write_h5ad(temporary, compression="lzf")
     return path
 

@@ -14,6 +14,7 @@ Pairs of genes may interact beyond what the network makes of their losses (epist
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -428,7 +429,7 @@ def write_simulation(sim: SimulatedScreen, path_h5ad: Path | str) -> dict[str, P
         paths["proteins"] = path.with_suffix(".protein.h5ad")
         paths["true_protein_effects"] = path.with_suffix(".true_protein_effects.parquet")
         sim.proteins.true_effects.save(paths["true_protein_effects"])
-        with atomic_path(paths["proteins"]) as temporary:
+        with atomic_path(paths["proteins"], room=sys.getsizeof(sim.proteins.adata)) as temporary:
             sim.proteins.adata.write_h5ad(temporary, compression="gzip")
     signs = sim.network.signs.tocoo()
     genes = np.array(sim.network.genes, dtype=object)
@@ -437,6 +438,7 @@ def write_simulation(sim: SimulatedScreen, path_h5ad: Path | str) -> dict[str, P
     table["sign"] = signs.data
     with atomic_path(paths["network"]) as temporary:
         table.to_csv(temporary, index=False)
-    with atomic_path(path) as temporary:  # last: whoever sees the screen finds the rest beside it
+    # last: whoever sees the screen finds the rest beside it
+    with atomic_path(path, room=sys.getsizeof(sim.adata)) as temporary:
         sim.adata.write_h5ad(temporary, compression="gzip")
     return paths

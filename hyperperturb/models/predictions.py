@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -327,5 +328,6 @@ def write_predictions(inference: HyperPerturbInference, predictions: Predictions
             "None of the perturbations can be predicted, so there is nothing to write.",
             hint="Ask about genes that have support.",
         )
-    with atomic_path(path) as temporary:
-        to_anndata(inference, predictions).write_h5ad(temporary, compression="gzip")
+    made = to_anndata(inference, predictions)
+    with atomic_path(path, room=sys.getsizeof(made)) as temporary:
+        made.write_h5ad(temporary, compression="gzip")

@@ -1,0 +1,364 @@
+#!/usr/bin/env python3
+"""How long a person waits in the app, and what the server needs. Prints a Markdown table.
+
+Without `--home` a workspace is made first: the demo screen, its controls, and a quick training (a minute or two). The
+server is then started anew for the first page, five times, and once for the rest:
+
+- *page change*: from the click in the sidebar to the last words of the page and the end of its script, in Chromium;
+- *server side*: from the request to the end of the script over a WebSocket, as a browser asks, without drawing. The
+  whole page is asked for with another gene each time, which is more than a click in the disk does;
+- *20 sessions*: as many WebSockets, each asking for another gene every second or so; and as many browser windows,
+  all pressing a gene at the same time.
+
+Run: python benchmarks/app.py [--home WORKSPACE] [--run NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import pandas as pd
+from _report import header
+
+ROOT = Path(__file__).resolve().parents[1]
+STARTS, ROUNDS, CLICKS, SESSIONS, EACH = 5, 4, 100, 20, 8
+CHROMIUM = ["--no-sandbox", "--disable-dev-shm-usage"]
+# The pages in the order that they are changed to, and the words with which each is complete.
+PAGES = {
+    "Data": "Sizes of the effects",
+    "Controls": "Change the choice",
+    "Train": "Scores on held-out genes",
+    "Poincaré disk": "Open in Predict",
+    "Cells": "Rank perturbations",
+    "Predict": "All response genes",
+    "Evaluate": "Take the report with you",
+    "Home": "controls confirmed",
+}
+
+
+@dataclass
+class Server:
+    """The app as a process."""
+
+    process: subprocess.Popen
+    url: str
+    started: float
+
+    def memory(self) -> tuple[float, float, bool]:
+        """MB of the server, MB of its helper processes, whether TensorFlow is mapped."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        mapped = "tensorflow" in Path(f"/proc/{pid}/maps").read_text().lower()
+        return _resident(pid), sum(_resident(int(child)) for child in children), mapped
+
+
+def _resident(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024 if "VmRSS:" in status else 0.0
+
+
+@contextmanager
+def serve(home: Path) -> Iterator[Server]:
+    """Start the app on the workspace; yields once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hyperperturb", "app", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "HYPERPERTURB_HOME": str(home)},
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            if process.poll() is not None:
+                sys.exit("The app ended instead of serving.")
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                break
+        yield Server(process, url, started)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def workspace(home: Path) -> None:
+    """The demo with confirmed controls and a quick training."""
+    from hyperperturb.models.settings import PRESETS
+    from hyperperturb.runs.config import RunConfig
+    from hyperperturb.runs.datasets import add_demo, confirm_controls
+    from hyperperturb.runs.directory import RunDirectory
+    from hyperperturb.runs.launcher import LocalLauncher
+    from hyperperturb.runs.workspace import Workspace
+
+    place = Workspace(home)
+    add_demo(place)
+    dataset = confirm_controls(
+        place, "demo", column="perturbation", control="non-targeting", mode="knockdown"
+    )
+    config = RunConfig.for_dataset(dataset, networks=dataset.networks, settings=PRESETS["quick"])
+    run = RunDirectory.create(place.runs_dir, config)
+    LocalLauncher().submit(run)
+    while not run.status.done:
+        time.sleep(0.5)
+    if not run.usable:
+        sys.exit(f"The training did not end well: {run.status.error}")
+
+
+def settled(page) -> None:
+    """Wait for the end of the script."""
+    page.wait_for_function(
+        "document.querySelector('.stApp')?.getAttribute('data-test-script-state') === 'notRunning'"
+    )
+
+
+def first_pages(browser, home: Path) -> tuple[list[float], list[float]]:
+    """Seconds from the command to the answer, and from the answer to the first page in the browser."""
+    answered, drawn = [], []
+    for _ in range(STARTS + 1):
+        with serve(home) as server:
+            ready = time.perf_counter()
+            page = browser.new_page()
+            page.goto(server.url)
+            page.get_by_role("heading", name="What does perturbing a gene do?").wait_for()
+            settled(page)
+            answered.append(ready - server.started)
+            drawn.append(time.perf_counter() - ready)
+            page.context.close()
+    return answered[1:], drawn[1:]  # the first one warms the disk's cache
+
+
+def page_changes(browser, server: Server, run: str, gene: str) -> dict[str, list[float]]:
+    """Seconds of every change of page, by page; the first round, which opens the model, is left out."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{server.url}/disk?run={run}&gene={gene}")
+    page.get_by_text("Open in Predict").wait_for()
+    seconds: dict[str, list[float]] = {name: [] for name in PAGES}
+    for turn in range(ROUNDS + 1):
+        for name, sign in PAGES.items():
+            link = page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True)
+            begun = time.perf_counter()
+            link.click()
+            page.get_by_text(sign).first.wait_for(timeout=60_000)
+            settled(page)
+            if turn:
+                seconds[name].append(time.perf_counter() - begun)
+    page.context.close()
+    return seconds
+
+
+class Session:
+    """A session at the server without a browser."""
+
+    def __init__(self, server: Server) -> None:
+        from websockets.sync.client import connect
+
+        self._connection = connect(
+            f"ws{server.url.removeprefix('http')}/_stcore/stream",
+            subprotocols=["streamlit"],
+            origin=server.url,
+            max_size=None,
+        )
+
+    def __enter__(self) -> Session:
+        self.stream = self._connection.__enter__()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._connection.__exit__(*reason)
+
+    def ask(self, page: str, **address: str) -> float:
+        """Ask for a page; seconds until its script has ended. Raises where the page shows an error."""
+        from streamlit.proto.BackMsg_pb2 import BackMsg
+        from streamlit.proto.ClientState_pb2 import ClientState
+        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+        state = ClientState(query_string=urllib.parse.urlencode(address), page_name=page)
+        begun = time.perf_counter()
+        self.stream.send(BackMsg(rerun_script=state).SerializeToString())
+        said = []
+        while True:
+            message = ForwardMsg()
+            message.ParseFromString(self.stream.recv(timeout=120))
+            kind = message.WhichOneof("type")
+            if kind == "delta":
+                said.append(str(message.delta))
+            if kind == "script_finished":
+                break
+        seconds = time.perf_counter() - begun
+        text = "".join(said)
+        if "exception {" in text or "format: ERROR" in text:
+            raise RuntimeError(f"{page} {address}: {text[:2000]}")
+        wanted = address.get("gene") or address.get("genes")
+        if wanted and wanted not in text:
+            raise RuntimeError(f"{page} did not answer about {wanted}")
+        return seconds
+
+
+def server_side(server: Server, page: str, name: str, run: str, genes: list[str]) -> list[float]:
+    """Seconds of a page, asked for with one gene after the other."""
+    with Session(server) as session:
+        session.ask(page, run=run, **{name: genes[-1]})  # opens the model
+        return [session.ask(page, run=run, **{name: gene}) for gene in genes[:CLICKS]]
+
+
+def crowd(server: Server, run: str, genes: list[str]) -> tuple[list[float], list[str]]:
+    """Seconds of all answers to 20 sessions at once, and what went wrong."""
+    seconds, errors = [], []
+
+    def person(seed: int) -> None:
+        draw = random.Random(seed)
+        try:
+            with Session(server) as session:
+                session.ask("disk", run=run, gene=draw.choice(genes))
+                for turn in range(EACH):
+                    time.sleep(draw.uniform(0.5, 1.5))
+                    page, name = (("disk", "gene"), ("predict", "genes"))[turn % 2]
+                    seconds.append(session.ask(page, run=run, **{name: draw.choice(genes)}))
+        except Exception as error:  # noqa: BLE001 - counted and told
+            errors.append(repr(error))
+
+    people = [threading.Thread(target=person, args=(seed,)) for seed in range(SESSIONS)]
+    for one in people:
+        one.start()
+    for one in people:
+        one.join()
+    return seconds, errors
+
+
+async def windows(server: Server, run: str, genes: list[str], rounds: int = 3) -> tuple[list[float], int]:
+    """Seconds until 20 browser windows that press a gene at once have its card; and errors on their pages."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=_chromium(), args=CHROMIUM)
+        pages = []
+        for at in range(SESSIONS):
+            context = await browser.new_context(viewport={"width": 1280, "height": 900})
+            page = await context.new_page()
+            page.set_default_timeout(120_000)
+            await page.goto(f"{server.url}/disk?run={run}&gene={genes[at]}")
+            await page.get_by_text("Open in Predict").wait_for()
+            pages.append(page)
+        seconds: list[float] = []
+
+        async def press(page) -> None:
+            chip = page.locator(".st-key-chips_nearest button").nth(1)
+            name = await chip.inner_text()
+            begun = time.perf_counter()
+            await chip.click()
+            await page.locator(".st-key-gene_card").get_by_role("heading", name=name).wait_for()
+            seconds.append(time.perf_counter() - begun)
+
+        for _ in range(rounds):
+            await asyncio.gather(*(press(page) for page in pages))
+            await asyncio.sleep(1)
+        errors = 0
+        for page in pages:
+            errors += await page.get_by_test_id("stAlert").count()
+            errors += await page.get_by_test_id("stException").count()
+        await browser.close()
+    return seconds, errors
+
+
+def _chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def _row(what: str, target: str, values: list[float]) -> str:
+    high = statistics.quantiles(values, n=20, method="inclusive")[-1]
+    return f"| {what} | {target} | {statistics.median(values):.2f} | {high:.2f} | {max(values):.2f} | {len(values)} |"
+
+
+def measure(home: Path, name: str | None) -> None:
+    """Measure on a workspace and print."""
+    from playwright.sync_api import sync_playwright
+
+    from hyperperturb.runs.directory import list_runs
+    from hyperperturb.runs.workspace import Workspace
+
+    runs = [run for run in list_runs(Workspace(home).runs_dir) if run.usable and name in (None, run.name)]
+    if not runs:
+        sys.exit(f"There is no usable run {name or ''} in {home}.")
+    run = runs[0]
+    table = pd.read_parquet(run.file("genes.parquet")).sort_values("support", ascending=False)
+    genes = table["gene"].astype(str).tolist()[: CLICKS + SESSIONS]
+    rows = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=CHROMIUM)
+        answered, drawn = first_pages(browser, home)
+        rows.append(_row("`hyperperturb app` until the server answers (s)", "", answered))
+        rows.append(_row("… and until the first page is drawn (s)", "3", drawn))
+        with serve(home) as server:
+            changes = page_changes(browser, server, run.name, genes[0])
+            memory = server.memory()
+            rows.append(_row("change of page in the browser (s)", "1", [*chain(*changes.values())]))
+            rows += [_row(f"… to {page}", "1", values) for page, values in changes.items()]
+            clicks = server_side(server, "disk", "gene", run.name, genes)
+            rows.append(_row("gene → card with its predicted effects, server side (s)", "0.3", clicks))
+            clicks = server_side(server, "predict", "genes", run.name, genes)
+            rows.append(_row("gene → answer of Predict, server side (s)", "0.3", clicks))
+            browser.close()
+            crowded, errors = crowd(server, run.name, genes)
+            rows.append(_row(f"{SESSIONS} sessions at once, server side (s)", "2", crowded))
+    with serve(home) as server:
+        seconds, wrong = asyncio.run(windows(server, run.name, genes))
+        rows.append(_row(f"{SESSIONS} browser windows pressing at once (s)", "2", seconds))
+        after = server.memory()
+    print(header("streamlit", "playwright", note=f"{len(table):,} genes in the run"))
+    print(
+        "| what | target | median | 95th percentile | slowest | of |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    print("\n".join(rows))
+    print(
+        f"\nMemory of the server with one dataset and one run open: {memory[0]:,.0f} MB (target 400), its helper "
+        f"processes {memory[1]:,.0f} MB; with {SESSIONS} windows {after[0]:,.0f} MB. TensorFlow in it: "
+        f"{'yes' if memory[2] or after[2] else 'no'}. Errors of the {SESSIONS} sessions: {len(errors)} and {wrong}."
+    )
+    for error in errors[:3]:
+        print(error, file=sys.stderr)
+
+
+def main() -> None:
+    """Read the command line, make the workspace where none is given, measure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--home", type=Path, help="a workspace with a usable run; it is copied")
+    parser.add_argument("--run", help="the run to open; the newest by default")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        if asked.home is not None:
+            shutil.copytree(asked.home, home)
+        else:
+            home.mkdir()
+            workspace(home)
+        measure(home, asked.run)
+
+
+if __name__ == "__main__":
+    main()
