@@ -82,15 +82,24 @@ def settle(page: Page, pause: int = 700) -> None:
     page.wait_for_timeout(pause)
 
 
-def photograph(page: Page, path: Path) -> None:
-    """Save the whole page, however long it is."""
+def photograph(page: Page, path: Path, *, start: str = "", end: str = "") -> None:
+    """Save the whole page, however long it is; or what lies between two headings, `end` not included."""
     page.set_viewport_size({"width": WIDTH, "height": LOWEST})
     settle(page)
     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     page.set_viewport_size({"width": WIDTH, "height": max(LOWEST, height)})
     page.mouse.move(2, 2)
     settle(page, 1200)
-    page.screenshot(path=path)
+    if start:
+        first = page.get_by_role("heading", name=start).first.bounding_box()
+        last = page.get_by_role("heading", name=end).first.bounding_box()
+        left, top, gap = first["x"] - 20, first["y"] - 20, 30
+        page.screenshot(
+            path=path,
+            clip={"x": left, "y": top, "width": WIDTH - left - 20, "height": last["y"] - top - gap},
+        )
+    else:
+        page.screenshot(path=path)
     print(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
