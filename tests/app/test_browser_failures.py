@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlparse
@@ -16,7 +17,7 @@ from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.launcher import LocalLauncher
 from hyperperturb.runs.process import is_alive
 from hyperperturb.runs.workspace import Workspace
-from tests.app.conftest import Driver
+from tests.app.conftest import Driver, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -80,6 +81,44 @@ def test_a_run_deleted_under_an_open_page_leads_on(driver, server, finished):
     driver.see("Take the report with you")  # of the run that is left
     assert parse_qs(urlparse(driver.page.url).query)["run"] == [finished.name]
     driver.no_traceback()
+
+
+@pytest.fixture
+def little_room(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of its own with room for 2 MB."""
+    place = tmp_path / "little"
+    place.mkdir()
+    mount = shutil.which("mount")
+    mounted = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], capture_output=True, check=False
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("this user may not mount a file system")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(chromium, little_room):
+    server = Server(little_room)
+    context = chromium.new_context()
+    try:
+        driver = Driver(context.new_page(), server)
+        driver.open()
+        driver.press("Load the demo screen")
+        alert = driver.page.get_by_test_id("stAlert")
+        alert.wait_for(timeout=150_000)  # first the demo is simulated
+        said = alert.inner_text()
+        assert "space" in said or "full" in said
+        assert "Traceback" not in said
+        assert list_datasets(Workspace(little_room)) == []
+        left = [path for path in little_room.rglob("*") if path.is_file() and path.name != "server.log"]
+        assert sum(path.stat().st_size for path in left) < 100_000, left
+        driver.page.get_by_role("button", name="Load the demo screen").wait_for()  # once there is room
+        driver.visit("Data")
+        driver.see("What data do you have?")
+    finally:
+        context.close()
+        server.stop()
 
 
 def test_an_upload_that_is_cut_off_leaves_nothing_and_can_be_repeated(
