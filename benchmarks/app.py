@@ -293,6 +293,13 @@ def _row(what: str, target: str, values: list[float]) -> str:
     return f"| {what} | {target} | {statistics.median(values):.2f} | {high:.2f} | {max(values):.2f} | {len(values)} |"
 
 
+class _Rows:
+    """Prints every row as soon as it is known: what fails later takes nothing along."""
+
+    def append(self, row: str) -> None:
+        print(row, flush=True)
+
+
 def measure(home: Path, name: str | None) -> None:
     """Measure on a workspace and print."""
     from playwright.sync_api import sync_playwright
@@ -306,7 +313,11 @@ def measure(home: Path, name: str | None) -> None:
     run = runs[0]
     table = pd.read_parquet(run.file("genes.parquet")).sort_values("support", ascending=False)
     genes = table["gene"].astype(str).tolist()[: CLICKS + SESSIONS]
-    rows = []
+    rows = _Rows()
+    print(header("streamlit", "playwright", note=f"{len(table):,} genes in the run"))
+    print(
+        "| what | target | median | 95th percentile | slowest | of |\n| --- | --- | --- | --- | --- | --- |"
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_chromium(), args=CHROMIUM)
         answered, drawn = first_pages(browser, home)
@@ -316,7 +327,8 @@ def measure(home: Path, name: str | None) -> None:
             changes = page_changes(browser, server, run.name, genes[0])
             memory = server.memory()
             rows.append(_row("change of page in the browser (s)", "1", [*chain(*changes.values())]))
-            rows += [_row(f"… to {page}", "1", values) for page, values in changes.items()]
+            for page, values in changes.items():
+                rows.append(_row(f"… to {page}", "1", values))
             clicks = server_side(server, "disk", "gene", run.name, genes)
             rows.append(_row("gene → card with its predicted effects, server side (s)", "0.3", clicks))
             clicks = server_side(server, "predict", "genes", run.name, genes)
@@ -328,11 +340,6 @@ def measure(home: Path, name: str | None) -> None:
         seconds, wrong = asyncio.run(windows(server, run.name, genes))
         rows.append(_row(f"{SESSIONS} browser windows pressing at once (s)", "2", seconds))
         after = server.memory()
-    print(header("streamlit", "playwright", note=f"{len(table):,} genes in the run"))
-    print(
-        "| what | target | median | 95th percentile | slowest | of |\n| --- | --- | --- | --- | --- | --- |"
-    )
-    print("\n".join(rows))
     print(
         f"\nMemory of the server with one dataset and one run open: {memory[0]:,.0f} MB (target 400), its helper "
         f"processes {memory[1]:,.0f} MB; with {SESSIONS} windows {after[0]:,.0f} MB. TensorFlow in it: "
