@@ -104,7 +104,8 @@ def photograph(page: Page, path: Path, *, start: str = "", end: str = "") -> Non
 
 
 def press(page: Page, name: str, sign: str, *, seconds: float = 60) -> None:
-    """Press a button and wait for the words `sign` that it leads to."""
-    page.get_by_role("button", name=name, exact=True).first.click()
+    """Press a button, or a link that looks like one, and wait for the words `sign` that it leads to."""
+    button = page.get_by_role("button", name=name, exact=True)
+    button.or_(page.get_by_test_id("stMain").get_by_role("link", name=name, exact=True)).first.click()
     page.get_by_text(sign).first.wait_for(timeout=1000 * seconds)
     settle(page)

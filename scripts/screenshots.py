@@ -67,7 +67,7 @@ def run(folder: Path, home: Path) -> None:
         name = camera.light.url.split("run=")[-1].split("&")[0]
         camera.light.get_by_text("Learning from the cells").wait_for(timeout=240_000)
         camera.show(f"train?run={name}", "train-live", sign="Log")
-        camera.light.get_by_role("button", name="Explore the genes").wait_for(timeout=240_000)
+        camera.light.get_by_role("link", name="Explore the genes").wait_for(timeout=240_000)
         camera.show(f"train?run={name}", "train", sign="Scores on held-out genes")
         genes = pd.read_parquet(home / "models" / "saved" / name / "genes.parquet")
         hub = genes.loc[genes["degree"].idxmax(), "gene"]

@@ -48,7 +48,7 @@ def run(screen: Path, network: Path, folder: Path, home: Path) -> None:
         settle(page)
         press(page, "Start training", "Cancel")
         name = page.url.split("run=")[-1].split("&")[0]
-        page.get_by_role("button", name="Explore the genes").wait_for(timeout=400_000)
+        page.get_by_role("link", name="Explore the genes").wait_for(timeout=400_000)
         show(f"train?run={name}", "verdict", "Scores on held-out genes")
 
         for gene in ("JAK2", "SPI1"):

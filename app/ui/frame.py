@@ -87,9 +87,13 @@ def complaints(found: Iterable[str]) -> None:
 
 
 def go(page_key: str, label: str, *, key: str, primary: bool = False, **params: str) -> None:
-    """A button that leads to another page."""
-    if st.button(label, key=key, type="primary" if primary else "secondary"):
-        st.switch_page(route_page(page_key), query_params=params or None)
+    """A link that leads to another page, dressed as a button.
+
+    A real button would change the page on the server. Where a part of the old page renews itself by a clock, its next
+    request may then overtake the new page on its way to the browser, and Streamlit shows neither.
+    """
+    with st.container(key=f"{'go_primary' if primary else 'go_plain'}_{key}", width="content"):
+        st.page_link(route_page(page_key), label=label, query_params=params or None, width="content")
 
 
 def empty_state(title: str, why: str, *, to: str, label: str, key: str) -> None:

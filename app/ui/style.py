@@ -9,7 +9,7 @@ import streamlit as st
 _LOGO = Path(__file__).resolve().parents[2] / "assets" / "logo.svg"
 ICON = str(_LOGO) if _LOGO.exists() else None
 
-# Measures only: colours come from the theme, so that light and dark need no second copy. The exception is below.
+# Colours come from the theme, so that light and dark need no second copy. The exception is below.
 _CSS = """
 <style>
 [data-testid="stMainBlockContainer"] { max-width: 1360px; padding-top: 4.2rem; padding-bottom: 4rem; }
@@ -45,6 +45,17 @@ _CSS = """
 .st-key-foot [data-testid="stPageLink-NavLink"]:not(:hover) { background: transparent; }
 .st-key-foot [data-testid="stElementContainer"]:has([data-testid="stMarkdown"]) { margin: 0.7rem 0 -0.65rem; }
 .st-key-foot [data-testid="stElementContainer"]:has([data-testid="stCaptionContainer"]) { margin-top: -0.2rem; }
+/* Links to the next step look like the buttons beside them */
+[class*="st-key-go_"] [data-testid="stPageLink-NavLink"] {
+  min-height: 2.5rem; padding: 0.25rem 0.75rem; margin: 0; border-radius: 6px;
+  border: 1px solid rgba(128, 134, 142, 0.45); background: transparent; justify-content: center;
+}
+[class*="st-key-go_"] [data-testid="stPageLink-NavLink"] p { font-weight: 400; white-space: normal; }
+[class*="st-key-go_plain_"] [data-testid="stPageLink-NavLink"]:hover { border-color: ACCENT; }
+[class*="st-key-go_plain_"] [data-testid="stPageLink-NavLink"]:hover p { color: ACCENT; }
+[class*="st-key-go_primary_"] [data-testid="stPageLink-NavLink"] { background: ACCENT; border-color: ACCENT; }
+[class*="st-key-go_primary_"] [data-testid="stPageLink-NavLink"]:hover { filter: brightness(0.92); }
+[class*="st-key-go_primary_"] [data-testid="stPageLink-NavLink"] :is(p, span) { color: INK !important; }
 /* Streamlit shows at buttons where the keyboard is, but not at links */
 a:focus-visible { outline: 2px solid currentColor !important; outline-offset: 1px; border-radius: 6px; }
 /* Streamlit's faded captions have a contrast of 4.3, below the 4.5 that small text needs */
@@ -64,10 +75,11 @@ a:focus-visible { outline: 2px solid currentColor !important; outline-offset: 1p
 
 # Streamlit writes white on the accent colour in either theme; on the light accent of the dark theme white has a
 # contrast of 2, this ink one of 8.
-_DARK_CSS = """
+_DARK_INK = "#08201D"
+_DARK_CSS = f"""
 <style>
-[kind="primary"], [kind="primaryFormSubmit"], [data-tag] { color: #08201D !important; }
-[kind="primary"]:disabled, [kind="primaryFormSubmit"]:disabled { color: inherit !important; }
+[kind="primary"], [kind="primaryFormSubmit"], [data-tag] {{ color: {_DARK_INK} !important; }}
+[kind="primary"]:disabled, [kind="primaryFormSubmit"]:disabled {{ color: inherit !important; }}
 </style>
 """
 
@@ -76,6 +88,8 @@ def apply() -> None:
     """Put the styles and the logo into the page."""
     if ICON:
         st.logo(ICON, size="large")
-    st.html(_CSS)
-    if st.context.theme.type == "dark":
+    dark = st.context.theme.type == "dark"
+    accent = st.get_option(f"theme.{'dark' if dark else 'light'}.primaryColor")
+    st.html(_CSS.replace("ACCENT", accent).replace("INK", _DARK_INK if dark else "#FFFFFF"))
+    if dark:
         st.html(_DARK_CSS)

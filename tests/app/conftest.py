@@ -98,8 +98,10 @@ class Driver:
         self.page.wait_for_timeout(150)
 
     def press(self, name: str) -> None:
-        """Press a button."""
-        self.page.get_by_role("button", name=name, exact=True).first.click()
+        """Press a button, or a link that looks like one."""
+        here = self.page.get_by_test_id("stMain")
+        button = self.page.get_by_role("button", name=name, exact=True)
+        button.or_(here.get_by_role("link", name=name, exact=True)).first.click()
         self.settle()
 
     def visit(self, name: str) -> None:

@@ -26,7 +26,7 @@ def choose_preset(driver, name: str) -> None:
 
 def finished(driver, *, seconds: float) -> None:
     """Wait until the run on the Train page has its verdict."""
-    driver.page.get_by_role("button", name="Explore the genes").wait_for(timeout=1000 * seconds)
+    driver.page.get_by_role("link", name="Explore the genes").wait_for(timeout=1000 * seconds)
     driver.settle()
 
 
@@ -57,7 +57,7 @@ def download(driver, button: str) -> tuple[str, list[dict[str, str]]]:
 
 def disk_to_prediction(driver, hub: str) -> list[dict[str, str]]:
     """From the report to the disk, by a click on a hub to its card, on to Predict, and home with the table."""
-    driver.page.get_by_role("button", name="Explore the genes").click()
+    driver.page.get_by_role("link", name="Explore the genes").click()
     driver.see("Which genes sit at the centre?")
     driver.settle()
     click_gene(driver, hub)

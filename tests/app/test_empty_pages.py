@@ -17,8 +17,9 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return AppTest.from_file(str(ROOT / "app" / "Home.py"), default_timeout=60)
 
 
-def buttons(app: AppTest) -> list[str]:
-    return [button.label for button in app.button]
+def steps(app: AppTest) -> list[str]:
+    """What can be pressed: buttons, and links to other pages."""
+    return [button.label for button in app.button] + [link.proto.label for link in app.get("page_link")]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_an_empty_page_asks_its_question_and_leads_on(app: AppTest, page: str, q
     assert not app.exception
     assert not app.error
     assert app.title[0].value == question
-    assert step in buttons(app)
+    assert step in steps(app)
 
 
 def test_names_in_the_address_that_do_not_exist_are_told(app: AppTest):

@@ -129,7 +129,7 @@ def test_a_run_without_scores_leads_to_a_training(run):
     run.file("metrics.json").write_text("{}")
     app = shown(run)
     assert "This run has no scores" in words(app)
-    assert "Train a model" in [button.label for button in app.button]
+    assert "Train a model" in [link.proto.label for link in app.get("page_link")]
 
 
 @pytest.mark.parametrize("n", [0, 1, 5000])
