@@ -93,7 +93,7 @@ def photograph(page: Page, path: Path, *, start: str = "", end: str = "") -> Non
     if start:
         first = page.get_by_role("heading", name=start).first.bounding_box()
         last = page.get_by_role("heading", name=end).first.bounding_box()
-        left, top, gap = first["x"] - 20, first["y"] - 20, 30
+        left, top, gap = first["x"] - 20, first["y"] - 20, 8
         page.screenshot(
             path=path,
             clip={"x": left, "y": top, "width": WIDTH - left - 20, "height": last["y"] - top - gap},
