@@ -55,7 +55,7 @@ def record(page: Page, url: str, run: str, hub: str, path: Path) -> None:
     page.get_by_text("Choose a gene").first.wait_for(timeout=60_000)
     settle(page, 1500)
     film.take(STILL)
-    box = page.locator("canvas").first.bounding_box()
+    box = page.locator("canvas >> visible=true").first.bounding_box()
     x, y = box["x"] + 0.62 * box["width"], box["y"] + 0.5 * box["height"]
     page.mouse.move(x, y)
     page.mouse.down()
@@ -72,7 +72,7 @@ def record(page: Page, url: str, run: str, hub: str, path: Path) -> None:
     film.take(2 * STILL)
 
     page.get_by_text("Open in Predict").first.click()
-    page.get_by_text("Largest effects").first.wait_for(timeout=60_000)
+    page.get_by_text("All response genes").first.wait_for(timeout=60_000)
     settle(page, 1500)
     film.take(2 * STILL)
 

@@ -29,7 +29,7 @@ def show(run: RunDirectory) -> None:
         jobs.watch(key, stoppable=False)
 
 
-@st.fragment(run_every=1.0)
+@st.fragment(run_every=5.0)
 def _wait(key: str) -> None:
     if not jobs.running(key):
         st.rerun()

@@ -18,12 +18,11 @@ _SHOWN = 3  # trainings at the foot; the line may be long
 def foot() -> None:
     """Draw the foot; every entry is a link to the page where it can be changed."""
     with st.sidebar, st.container(key="foot", gap="small"):
-        _entries()
+        # Also where nothing runs, because another session or a terminal may start something
+        st.fragment(_entries, run_every=3 if current().active else 10)()
 
 
-@st.fragment(run_every=3)
 def _entries() -> None:
-    """Renewed also where nothing runs, because another session or a terminal may start something."""
     with guard():
         now = current()
         if untold():  # found here, told on the page

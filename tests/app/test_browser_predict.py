@@ -171,7 +171,7 @@ def test_a_pasted_list_names_what_it_does_not_know(driver, inference):
     opened(driver, inference, view="many")
     field = driver.page.get_by_role("textbox", name="Perturbations")
     field.fill(f"{genes[0].lower()}, {genes[1]}\n{'+'.join(pair)}\nNOTAGENE")
-    driver.page.get_by_role("link", name="Predict all").click()
+    driver.page.get_by_role("button", name="Predict all").click()
     driver.see("Not recognised")
     heading(driver, "each of these 3")
     picture(driver, "many_map_")
