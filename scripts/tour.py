@@ -37,11 +37,11 @@ class Film:
         """Write an endless GIF: the colours of all frames in one palette, so that nothing flickers."""
         from PIL import Image
 
-        kinds = self.frames[:: max(1, len(self.frames) // 6)]
+        kinds = [frame for frame, shown in zip(self.frames, self.durations, strict=True) if shown > FRAME]
         together = Image.new("RGB", (SHOWN, sum(frame.height for frame in kinds)))
         for row, frame in enumerate(kinds):
             together.paste(frame, (0, row * frame.height))
-        palette = together.quantize(128)
+        palette = together.quantize(255)
         first, *rest = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in self.frames)
         first.save(path, save_all=True, append_images=rest, duration=self.durations, loop=0, optimize=True)
 
