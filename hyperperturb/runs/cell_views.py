@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import read_json, write_json
+from hyperperturb.runs import worker
 from hyperperturb.runs.directory import CELL_VIEW, RunDirectory
 from hyperperturb.runs.launcher import LocalLauncher
 from hyperperturb.runs.process import stderr_into
-from hyperperturb.runs.worker import execute
 from hyperperturb.runs.workspace import remove_folder
 
 VIEW_FILE = "cells.h5ad"
@@ -116,16 +116,7 @@ def _draw(job: RunDirectory) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Do the work of the folder that is given; exit code 0 only when it is finished."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if len(arguments) != 1:
-        print("Usage: python -m hyperperturb.runs.cell_views FOLDER", file=sys.stderr)
-        return 2
-    try:
-        state = execute(RunDirectory.open(arguments[0]), train=_draw)
-    except HyperPerturbError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return {"finished": 0, "cancelled": 143}.get(state, 1)
+    return worker.main(arguments, train=_draw, usage="hyperperturb.runs.cell_views FOLDER")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ import sys
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import scaled
+from hyperperturb.runs import worker
 from hyperperturb.runs.directory import EVALUATION, RunDirectory
 from hyperperturb.runs.launcher import LocalLauncher
 from hyperperturb.runs.process import stderr_into
-from hyperperturb.runs.worker import execute
 from hyperperturb.runs.workspace import remove_folder
 
 SEEDS = 3
@@ -91,16 +91,7 @@ def _judge(job: RunDirectory) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Do the work of the folder that is given; exit code 0 only when it is finished."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if len(arguments) != 1:
-        print("Usage: python -m hyperperturb.runs.evaluations FOLDER", file=sys.stderr)
-        return 2
-    try:
-        state = execute(RunDirectory.open(arguments[0]), train=_judge)
-    except HyperPerturbError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return {"finished": 0, "cancelled": 143}.get(state, 1)
+    return worker.main(arguments, train=_judge, usage="hyperperturb.runs.evaluations FOLDER")
 
 
 if __name__ == "__main__":

@@ -98,13 +98,19 @@ def _one_line(error: Exception) -> str:
     return lines[0][:300] if lines else "no message"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Train the run whose path is given.
+def main(
+    arguments: list[str] | None = None, *, train: Train = _train, usage: str = "hyperperturb.runs.worker RUN"
+) -> int:
+    """Do the work of the folder whose path is given.
 
     Parameters
     ----------
     arguments
         The command line without the program's name; ``sys.argv`` when None.
+    train
+        What does the work.
+    usage
+        The module, and what it is given, for who gives something else.
 
     Returns
     -------
@@ -113,10 +119,10 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 1:
-        print("Usage: python -m hyperperturb.runs.worker RUN", file=sys.stderr)
+        print(f"Usage: python -m {usage}", file=sys.stderr)
         return 2
     try:
-        state = execute(RunDirectory.open(arguments[0]))
+        state = execute(RunDirectory.open(arguments[0]), train=train)
     except HyperPerturbError as error:
         print(error, file=sys.stderr)
         return 1
