@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from app.ui import cache, cell_maps, cells
-from app.ui.frame import empty_state, guard, question
+from app.ui.frame import empty_state, guard, no_model, question
 from app.ui.state import current, select
 
 with guard():
     now = current()
     question("What was done to these cells?")
     if now.run is None:
-        ready = now.dataset is not None and now.dataset.confirmed
-        empty_state(
-            "No model yet",
+        no_model(
+            now,
             "A trained model says which perturbation explains cells, undoes it, or leads them to another state.",
-            to="train" if ready else "home",
-            label="Train a model" if ready else "See the next step",
             key="cells",
         )
     else:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.components.poincare_disk import poincare_disk
 from app.ui import cache, disk_look, disk_truth, gene_card, gene_set
-from app.ui.frame import empty_state, guard, question
+from app.ui.frame import guard, no_model, question
 from app.ui.state import chosen_gene, chosen_gene_set, current, select
 from app.ui.text import count, number
 
@@ -81,13 +81,9 @@ with guard():
     now = current()
     question("Which genes sit at the centre?")
     if now.run is None:
-        empty_state(
-            "No model yet",
+        no_model(
+            now,
             "The disk shows the genes as a trained model places them: hubs in the middle, periphery at the rim.",
-            to="train" if now.dataset is not None and now.dataset.confirmed else "home",
-            label="Train a model"
-            if now.dataset is not None and now.dataset.confirmed
-            else "See the next step",
             key="disk",
         )
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.ui import cache, evaluating, evaluation
-from app.ui.frame import empty_state, guard, question
+from app.ui.frame import empty_state, guard, no_model, question
 from app.ui.state import current, select
 from app.ui.text import plain
 
@@ -13,14 +13,7 @@ with guard():
     now = current()
     question("How good are the predictions?")
     if now.run is None:
-        ready = now.dataset is not None and now.dataset.confirmed
-        empty_state(
-            "No model yet",
-            "A model is judged on genes that were held out while it was trained.",
-            to="train" if ready else "home",
-            label="Train a model" if ready else "See the next step",
-            key="evaluate",
-        )
+        no_model(now, "A model is judged on genes that were held out while it was trained.", key="evaluate")
     else:
         run = now.run
         select(run=run.name)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.ui import cache, comparing, many, prediction, wanted
 from app.ui.answers import MOST_TARGETS, VIEWS, choose_genes, spelled, title
-from app.ui.frame import empty_state, guard, question
+from app.ui.frame import guard, no_model, question
 from app.ui.state import chosen_genes, chosen_versus, chosen_view, chosen_wanted, current, select
 from app.ui.text import count
 from hyperperturb.errors import HyperPerturbError
@@ -59,15 +59,7 @@ with guard():
     now = current()
     if now.run is None:
         question("What happens if a gene goes?")
-        empty_state(
-            "No model yet",
-            "Predictions come from a trained model.",
-            to="train" if now.dataset is not None and now.dataset.confirmed else "home",
-            label="Train a model"
-            if now.dataset is not None and now.dataset.confirmed
-            else "See the next step",
-            key="predict",
-        )
+        no_model(now, "Predictions come from a trained model.", key="predict")
     else:
         select(run=now.run.name)
         view, genes = chosen_view(list(VIEWS)), chosen_genes()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -17,6 +17,9 @@ from app.ui.routes import page as route_page
 from app.ui.text import plain
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from app.ui.state import Current
 
 _LOGGER = logging.getLogger("hyperperturb.app")
 
@@ -102,6 +105,18 @@ def empty_state(title: str, why: str, *, to: str, label: str, key: str) -> None:
         st.subheader(title, anchor=False)
         st.markdown(f":gray[{why}]")
         go(to, label, key=f"{key}_go", primary=True)
+
+
+def no_model(now: Current, why: str, *, key: str) -> None:
+    """The empty state of a page that needs a trained model."""
+    ready = now.dataset is not None and now.dataset.confirmed
+    empty_state(
+        "No model yet",
+        why,
+        to="train" if ready else "home",
+        label="Train a model" if ready else "See the next step",
+        key=key,
+    )
 
 
 def section(title: str, *, help: str | None = None) -> None:  # noqa: A002 - Streamlit's own word
