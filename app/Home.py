@@ -25,9 +25,11 @@ if (instead := moved(page_key)) is not None:
     st.switch_page(page(instead), query_params=kept)
 st.session_state["page_key"] = page_key
 style.apply()
+busy = False
 with guard():
     sync(page_key)
     now = current()
+    busy = bool(now.active)
     complaints(told(page_key))
     if page_key != "home":
         guide.line(now, page_key)
@@ -36,4 +38,4 @@ with guard():
         guide.line(now, page_key)
 with guard():
     # Last, so that what the page has just changed is told here at once.
-    foot()
+    foot(busy=busy)

@@ -15,11 +15,11 @@ from hyperperturb.runs.directory import RunDirectory
 _SHOWN = 3  # trainings at the foot; the line may be long
 
 
-def foot() -> None:
-    """Draw the foot; every entry is a link to the page where it can be changed."""
+def foot(*, busy: bool) -> None:
+    """Draw the foot; every entry is a link to the page where it can be changed. Looked at more often while `busy`."""
     with st.sidebar, st.container(key="foot", gap="small"):
         # Also where nothing runs, because another session or a terminal may start something
-        st.fragment(_entries, run_every=3 if current().active else 10)()
+        st.fragment(_entries, run_every=3 if busy else 10)()
 
 
 def _entries() -> None:

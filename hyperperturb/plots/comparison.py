@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from hyperperturb.plots import theme
-from hyperperturb.plots.evaluation import PANELS
+from hyperperturb.plots.evaluation import panel_axis
 from hyperperturb.plots.training import STAGES, by_stage, series, spread
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -142,17 +142,7 @@ def compared_scores(
                     row=1,
                     col=at,
                 )
-        title, direction, chance = PANELS.get(metric, (metric.replace("_", " "), "", None))
-        figure.update_xaxes(
-            title_text=f"{title}<br><i>{direction}</i>",
-            zeroline=False,
-            showgrid=True,
-            nticks=5,
-            row=1,
-            col=at,
-        )
-        if chance is not None:
-            figure.add_vline(x=chance, line={"color": theme.INK, "width": 1, "dash": "dot"}, row=1, col=at)
+        panel_axis(figure, metric, at)
     theme.style(figure, height=130 + 46 * len(rows), legend=False)
     figure.update_yaxes(
         tickvals=list(range(len(rows))),

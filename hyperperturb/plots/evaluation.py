@@ -40,6 +40,21 @@ _LEADS = {
 }
 
 
+def panel_axis(figure: go.Figure, metric: str, at: int) -> None:
+    """Say under panel `at` of a row which metric it shows and which way is better, and where chance lies."""
+    title, direction, chance = PANELS.get(metric, (metric.replace("_", " "), "", None))
+    figure.update_xaxes(
+        title_text=f"{title}<br><i>{direction}</i>",
+        zeroline=False,
+        showgrid=True,
+        nticks=5,
+        row=1,
+        col=at,
+    )
+    if chance is not None:
+        figure.add_vline(x=chance, line={"color": theme.INK, "width": 1, "dash": "dot"}, row=1, col=at)
+
+
 def _kind(name: str) -> str:
     return "ceiling" if name == CEILING else "variant" if name in VARIANTS else "baseline"
 
@@ -149,17 +164,7 @@ def method_scores(
                 row=1,
                 col=at,
             )
-        title, direction, chance = PANELS.get(name, (name.replace("_", " "), "", None))
-        figure.update_xaxes(
-            title_text=f"{title}<br><i>{direction}</i>",
-            zeroline=False,
-            showgrid=True,
-            nticks=5,
-            row=1,
-            col=at,
-        )
-        if chance is not None:
-            figure.add_vline(x=chance, line={"color": theme.INK, "width": 1, "dash": "dot"}, row=1, col=at)
+        panel_axis(figure, name, at)
     theme.style(figure, height=110 + 30 * len(table), legend=False)
     names = [
         f"<b>{text}</b>  " if mine else f"{text}  "
