@@ -16,6 +16,7 @@ import streamlit as st
 from app.ui import alt, jobs
 from app.ui.cell_maps import Drawn, strongest
 from app.ui.frame import draw, facts, go, section, table
+from app.ui.ranking import ranking_columns
 from app.ui.state import Current, chosen_of_cells, select
 from app.ui.text import GLOSSARY, count, number, plain, plural
 from hyperperturb.data.screen import open_screen
@@ -176,19 +177,7 @@ def _answer(now: Current, inference: HyperPerturbInference, answer: Answer) -> N
         height=388,
         column_order=("perturbation", "intervention", "probability", "score", "evidence", "first"),
         column_config={
-            "probability": st.column_config.ProgressColumn(
-                "probability",
-                format="%.3g",
-                min_value=0.0,
-                max_value=float(max(ranking["probability"].max(), 1e-9)),
-                help="Calibrated on held-out perturbations; over all perturbations and their opposites it is 1.",
-            ),
-            "score": st.column_config.NumberColumn(
-                "score", format="%.2f", help="Cosine with the effect as the model knows it."
-            ),
-            "evidence": st.column_config.NumberColumn(
-                "measured", format="%.2f", help="Cosine with the effect as it was measured."
-            ),
+            **ranking_columns(ranking, calibrated_on="cells"),
             "first": st.column_config.NumberColumn(
                 "share of cells", format="percent", help="Cells of which, one by one, it is the first answer."
             ),

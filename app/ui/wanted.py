@@ -11,6 +11,7 @@ import streamlit as st
 from app.ui import alt, cache
 from app.ui.answers import choose_genes, not_ahead
 from app.ui.frame import draw, section, table
+from app.ui.ranking import ranking_columns
 from app.ui.state import Current, chosen_wanted, select
 from app.ui.text import listing, plain, plural
 
@@ -100,21 +101,9 @@ def _answer(ranking: pd.DataFrame, inference: HyperPerturbInference) -> None:
         on_select="rerun",
         selection_mode="single-row",
         column_config={
-            "probability": st.column_config.ProgressColumn(
-                "probability",
-                format="%.3g",
-                min_value=0.0,
-                max_value=float(max(ranking["probability"].max(), 1e-9)),
-                help="Calibrated on held-out perturbations; over all perturbations and their opposites it is 1.",
-            ),
+            **ranking_columns(ranking, calibrated_on="perturbations"),
             "sign": st.column_config.TextColumn(
                 "sign", help="right: as the screen does it; wrong: the opposite is needed."
-            ),
-            "score": st.column_config.NumberColumn(
-                "score", format="%.2f", help="Cosine with the effect as the model knows it."
-            ),
-            "evidence": st.column_config.NumberColumn(
-                "measured", format="%.2f", help="Cosine with the effect as it was measured."
             ),
         },
     )
