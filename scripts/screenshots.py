@@ -1,8 +1,8 @@
 """Make the screenshots of the documentation by driving the real app on the demo: ``python scripts/screenshots.py``.
 
 Starts the app on an empty workspace, loads the demo, confirms its controls, trains a quick model, and photographs every
-page, light and dark, into ``assets/screenshots``; a short film of them is ``tour.gif`` there. Nothing is drawn by hand,
-so the pictures show what the app does.
+page, light and dark, into ``assets/screenshots``; a short film of them is ``tour.gif`` there. Another simulated screen,
+with antibodies, shows what the pages say of proteins. Nothing is drawn by hand, so the pictures show what the app does.
 """
 
 from __future__ import annotations
@@ -45,6 +45,29 @@ class Photographer:
     def press(self, name: str, sign: str, *, seconds: float = 60) -> None:
         """Press a button of the light page and wait for what it leads to."""
         press(self.light, name, sign, seconds=seconds)
+
+
+def screen_with_proteins(home: Path) -> tuple[str, str]:
+    """Bring a simulated screen with antibodies and train on it; returns the names of dataset and run."""
+    from hyperperturb.data.simulate import simulate_screen, write_simulation
+    from hyperperturb.models.settings import PRESETS
+    from hyperperturb.runs.config import RunConfig
+    from hyperperturb.runs.datasets import confirm_controls, register_dataset
+    from hyperperturb.runs.directory import RunDirectory
+    from hyperperturb.runs.launcher import LocalLauncher
+    from hyperperturb.runs.proteins import attach_proteins
+    from hyperperturb.runs.workspace import Workspace
+
+    workspace = Workspace(home)
+    simulated = simulate_screen(seed=3, n_cells=4000, n_proteins=12)
+    files = write_simulation(simulated, home / "files" / "cite.h5ad")
+    name = register_dataset(workspace, files["screen"], title="Simulated screen with antibodies").name
+    confirm_controls(workspace, name, column="perturbation", control="non-targeting", mode="knockdown")
+    dataset = attach_proteins(workspace, name, files["proteins"])
+    config = RunConfig.for_dataset(dataset, networks=[files["network"]], settings=PRESETS["quick"]).checked()
+    made = RunDirectory.create(workspace.runs_dir, config)
+    LocalLauncher().submit(made)
+    return name, made.name
 
 
 def run(folder: Path, home: Path) -> None:
@@ -95,6 +118,13 @@ def run(folder: Path, home: Path) -> None:
         for theme, page in camera.pages.items():
             photograph(page, folder / f"cells-{theme}.png")
         record(camera.light, url, name, hub, folder / "tour.gif")
+        camera.show("glossary", "glossary", sign="Measures of a prediction")
+        dataset, name = screen_with_proteins(home)
+        camera.light.goto(f"{url}/train?run={name}")
+        camera.light.get_by_role("link", name="Explore the genes").wait_for(timeout=300_000)
+        camera.show(f"data?dataset={dataset}", "data-proteins", sign="antibodies in")
+        camera.show(f"predict?run={name}&genes=REG001", "predict-proteins", sign="All response genes")
+        camera.show(f"evaluate?run={name}", "evaluate-proteins", sign="On proteins")
 
 
 def main() -> None:

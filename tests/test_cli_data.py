@@ -54,6 +54,7 @@ def test_without_a_command_it_says_what_there_is(call):
         "cancel",
         "predict",
         "query",
+        "terms",
         "app",
     ):
         assert f"  {command} " in out
@@ -73,6 +74,7 @@ def test_without_a_command_it_says_what_there_is(call):
         "cancel",
         "predict",
         "query",
+        "terms",
         "app",
     ],
 )

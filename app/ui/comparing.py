@@ -120,8 +120,6 @@ def _answer(inference: HyperPerturbInference, found: Comparison) -> None:
             ]
         )
     section("All response genes")
-    if max(len(chosen_genes()), len(chosen_versus())) > MOST_TARGETS:
-        st.warning(f"One combination may have {MOST_TARGETS} genes; the first {MOST_TARGETS} are compared.")
     first, second = (plain(name) for name in names)
     ranked = table.reindex(table["difference"].abs().sort_values(ascending=False, kind="stable").index)
     gene_table(

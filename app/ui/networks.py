@@ -45,12 +45,16 @@ def _label(option: str, dataset: Dataset) -> str:
 def choose(now: Current, dataset: Dataset) -> Choice:
     """The networks, what they cover, and two ways to add one."""
     key = f"networks_{dataset.name}"
+    kept = f"kept_{key}"  # a widget's own state is lost when its page is left
+    if key not in st.session_state and kept not in st.session_state:
+        last = next((run.config for run in now.runs_of_dataset if _there(run.config)), None)
+        if last is not None:  # a new session goes on with what was chosen for the dataset last
+            take(last)
     _receive(key, dataset)
     options = [str(path) for path in (*dataset.networks, *list_networks(now.workspace))]
     options = list(dict.fromkeys([*options, *_registered(dataset)]))
     if dataset.kind == "screen":
         options.append(COEXPRESSION)
-    kept = f"kept_{key}"  # a widget's own state is lost when its page is left
     if key not in st.session_state:
         start = st.session_state.get(kept, [str(p) for p in dataset.networks] or options[-1:])
         st.session_state[key] = [option for option in start if option in options]
@@ -69,6 +73,11 @@ def choose(now: Current, dataset: Dataset) -> Choice:
         _add(now, dataset, key)
     jobs.watch(f"network:{dataset.name}", stoppable=False)
     return Choice(paths, COEXPRESSION in picked, bool(picked) and good)
+
+
+def _there(config: RunConfig) -> bool:
+    """Whether anything of what placed the genes of a run can be chosen still."""
+    return config.coexpression or any(source.path.is_file() for source in config.networks)
 
 
 def take(config: RunConfig) -> None:

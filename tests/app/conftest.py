@@ -187,6 +187,12 @@ def driver(chromium, server: Server) -> Iterator[Driver]:
 
 
 @pytest.fixture(scope="session")
+def axe():
+    """What checks that a page can be read by everybody."""
+    return pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+
+
+@pytest.fixture(scope="session")
 def papalexi() -> tuple[Path, Path]:
     """The real screen and its network, where they are beside the checkout."""
     if not SHARED.exists():

@@ -21,6 +21,7 @@ EMPTY = {
     "predict": "What happens if a gene goes?",
     "cells": "What was done to these cells?",
     "evaluate": "How good are the predictions?",
+    "glossary": "Measures of a prediction",
 }
 DEMO = {
     "": "controls confirmed",
@@ -38,12 +39,6 @@ DEMO = {
     "predict?run={run}&view=wanted": "should",
     "evaluate?run={run}": "Take the report with you",
 }
-
-
-@pytest.fixture(scope="module")
-def axe():
-    """The checker."""
-    return pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
 
 
 def found(axe, page) -> list[str]:

@@ -81,7 +81,7 @@ def test_a_line_on_one_picture_marks_the_other_and_is_asked_about(driver, run):
     driver.no_traceback()
 
 
-def test_a_label_is_led_to_another_state_and_the_cells_are_taken_along(driver, run):
+def test_a_label_is_led_to_another_state_and_the_cells_are_taken_along(driver, axe, run):
     if view_path(run) is None:
         pytest.skip("the cells were not drawn")
     view = CellView(view_path(run))
@@ -92,7 +92,7 @@ def test_a_label_is_led_to_another_state_and_the_cells_are_taken_along(driver, r
     driver.see("What leads the cells labelled", seconds=60)
     driver.see("Evidence: the measured effect of")
     driver.settle()
-    assert found(pytest.importorskip("axe_playwright_python.sync_playwright").Axe(), driver.page) == []
+    assert found(axe, driver.page) == []
     driver.page.get_by_text("Download or draw again").click()
     with driver.page.expect_download() as waiting:
         driver.page.get_by_role("button", name="Cells as CSV").click()

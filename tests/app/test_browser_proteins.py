@@ -21,6 +21,7 @@ from hyperperturb.models.strength import energy_distance
 from hyperperturb.runs.datasets import confirm_controls, load_effects, register_dataset
 from hyperperturb.runs.directory import PROTEIN_EFFECTS
 from hyperperturb.runs.workspace import Workspace
+from tests.app.test_browser_accessibility import look
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -106,4 +107,16 @@ def test_the_report_scores_proteins_too(driver, run):
     driver.see("On proteins")
     driver.page.locator(".st-key-protein_methods .js-plotly-plot").wait_for()
     assert "6 antibodies in 1,500 of 1,500 cells" in driver.text()
+    driver.no_traceback()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_proteins_can_be_read_by_everybody(theme, driver, axe, run):
+    driver.page.emulate_media(color_scheme=theme)
+    pages = {
+        "data?dataset=cite": "Attach antibody counts of the same cells",
+        "predict?run={run}&genes=REG001": "All response genes",
+        "evaluate?run={run}": "On proteins",
+    }
+    assert look(driver, axe, pages, run=run.name) == {}
     driver.no_traceback()

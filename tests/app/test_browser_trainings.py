@@ -75,6 +75,13 @@ def choose_preset(driver, name: str) -> None:
     driver.settle()
 
 
+def test_a_new_session_goes_on_with_the_networks_of_the_last_run(driver, workspace, busy):
+    driver.open("train?dataset=demo")
+    chosen = driver.page.get_by_test_id("stMultiSelect").first
+    chosen.get_by_text("Network that came with the data").wait_for()
+    chosen.get_by_text("Co-expression in the control cells").wait_for()  # which no other start would choose
+
+
 def test_a_second_training_waits_in_line_and_can_be_cancelled(driver, workspace, busy, server):
     driver.open("train?dataset=demo")
     choose_preset(driver, "Quick")
