@@ -294,7 +294,7 @@ def escapers(view: CellView) -> None:
             column_config={
                 "cells": st.column_config.NumberColumn("cells", help="Of those drawn."),
                 "told": st.column_config.NumberColumn(
-                    "told apart",
+                    "told from controls",
                     format="%.2f",
                     help="Probability that a cell of it lies farther out than a control; 0.5 by chance.",
                 ),

@@ -164,9 +164,7 @@ def _answer(now: Current, inference: HyperPerturbInference, answer: Answer) -> N
     facts(said)
     ranking = answer.ranking
     if (ranking["sign"].head(5) == "wrong").any():
-        st.caption(
-            "Wrong-signed: the gene fits, but the screen's intervention goes the other way; the opposite one is named."
-        )
+        st.caption("Where the screen's own intervention would go the wrong way, the opposite one is named.")
     event = table(
         ranking.head(20),
         f"ranking-{answer.label}-{answer.goal}",

@@ -150,7 +150,7 @@ def _differences(judged: dict, first: str, targets: dict[str, Sequence[str]]) ->
     table(pd.DataFrame(list(shown.values())).fillna("–"), "differences", key="compared_differences")
     st.caption(
         "Paired over the perturbations that both held out; positive is better, whatever the score. In brackets the "
-        "95 % interval over target genes; only where it excludes 0 is one told apart from the other."
+        "95 % interval over target genes; only where it excludes 0 do they clearly differ."
     )
 
 

@@ -117,7 +117,8 @@ def _answer(inference: HyperPerturbInference, found: Comparison) -> None:
                     "By more than two standard errors of the difference; errors that both predictions share cancel.",
                 ),
                 ("Higher in the second", count(int((clear & (table["difference"] > 0)).sum())), None),
-            ]
+            ],
+            stacked=True,
         )
     section("All response genes")
     first, second = (plain(name) for name in names)
@@ -127,18 +128,18 @@ def _answer(inference: HyperPerturbInference, found: Comparison) -> None:
         key="compare_table",
         clear=ranked["clear"],
         columns={
-            "first": st.column_config.NumberColumn(f"{first} (ln)", format="%.3g", help=GLOSSARY["effect"]),
+            "first": st.column_config.NumberColumn(f"{first} (ln)", format="%.3f", help=GLOSSARY["effect"]),
             "first_standard_error": st.column_config.NumberColumn(
-                "±", format="%.3g", help=GLOSSARY["standard error"]
+                f"± {first}", format="%.3f", help=GLOSSARY["standard error"]
             ),
-            "second": st.column_config.NumberColumn(f"{second} (ln)", format="%.3g", help=GLOSSARY["effect"]),
+            "second": st.column_config.NumberColumn(f"{second} (ln)", format="%.3f", help=GLOSSARY["effect"]),
             "second_standard_error": st.column_config.NumberColumn(
-                "± ", format="%.3g", help=GLOSSARY["standard error"]
+                f"± {second}", format="%.3f", help=GLOSSARY["standard error"]
             ),
             "difference": st.column_config.NumberColumn(
-                "difference", format="%.3g", help="Second minus first."
+                "difference", format="%.3f", help="Second minus first."
             ),
-            "standard_error": st.column_config.NumberColumn("± difference", format="%.3g"),
+            "standard_error": st.column_config.NumberColumn("± difference", format="%.3f"),
         },
     )
     with st.container(horizontal=True, gap="small", key="files"):

@@ -183,8 +183,8 @@ def _numbers(figure: Any) -> bytes:
     return figure_numbers(figure).to_csv(index=False).encode()
 
 
-def facts(values: list[tuple[str, str, str | None]]) -> None:
-    """A row of figures: label, value, help."""
-    with st.container(horizontal=True, gap="medium", key=None):
+def facts(values: list[tuple[str, str, str | None]], *, stacked: bool = False) -> None:
+    """A row of figures, or a stack of them beside a picture: label, value, help."""
+    with st.container(horizontal=not stacked, gap="medium"):
         for label, value, help_text in values:
             st.metric(label, value, help=help_text, width="content")

@@ -209,7 +209,7 @@ def _figures(prediction: EffectPrediction) -> None:
                 f"{interaction.sentence} {GLOSSARY['interaction']}",
             )
         )
-    facts(values)
+    facts(values, stacked=True)
 
 
 def _table(inference: HyperPerturbInference, prediction: EffectPrediction) -> None:
@@ -225,12 +225,12 @@ def _table(inference: HyperPerturbInference, prediction: EffectPrediction) -> No
         clear=ranked["effect"].abs() > 2 * ranked["standard_error"],
         columns={
             "gene": "gene",
-            "effect": st.column_config.NumberColumn("effect (ln)", format="%.3g", help=GLOSSARY["effect"]),
+            "effect": st.column_config.NumberColumn("effect (ln)", format="%.3f", help=GLOSSARY["effect"]),
             "standard_error": st.column_config.NumberColumn(
-                "± standard error", format="%.3g", help=GLOSSARY["standard error"]
+                "± standard error", format="%.3f", help=GLOSSARY["standard error"]
             ),
-            "measured": st.column_config.NumberColumn("measured (ln)", format="%.3g"),
-            "measured_standard_error": st.column_config.NumberColumn("± measured", format="%.3g"),
+            "measured": st.column_config.NumberColumn("measured (ln)", format="%.3f"),
+            "measured_standard_error": st.column_config.NumberColumn("± measured", format="%.3f"),
         },
     )
     with st.container(horizontal=True, gap="small", key="files"):

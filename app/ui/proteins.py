@@ -130,13 +130,13 @@ def predicted(prediction: EffectPrediction) -> None:
             column_config={
                 "protein": st.column_config.TextColumn(pinned=True),
                 "effect": st.column_config.NumberColumn(
-                    "effect (ln)", format="%.3g", help=GLOSSARY["protein level"]
+                    "effect (ln)", format="%.3f", help=GLOSSARY["protein level"]
                 ),
                 "standard_error": st.column_config.NumberColumn(
-                    "± standard error", format="%.3g", help=GLOSSARY["standard error"]
+                    "± standard error", format="%.3f", help=GLOSSARY["standard error"]
                 ),
-                "measured": st.column_config.NumberColumn("measured (ln)", format="%.3g"),
-                "measured_standard_error": st.column_config.NumberColumn("± measured", format="%.3g"),
+                "measured": st.column_config.NumberColumn("measured (ln)", format="%.3f"),
+                "measured_standard_error": st.column_config.NumberColumn("± measured", format="%.3f"),
             },
         )
 

@@ -21,7 +21,7 @@ def ranking_columns(ranking: pd.DataFrame, *, calibrated_on: str) -> dict[str, A
     return {
         "probability": st.column_config.ProgressColumn(
             "probability",
-            format="%.3g",
+            format="%.3f",
             min_value=0.0,
             max_value=float(max(ranking["probability"].max(), 1e-9)),
             help=f"Calibrated on held-out {calibrated_on}; over all perturbations and their opposites it is 1.",

@@ -49,7 +49,8 @@ GLOSSARY = {
     "run": "One training, with all that is needed to use it, judge it and repeat it.",
     "energy distance": "How far the cells of a perturbation are from the control cells, on 50 principal components: "
     "twice the mean distance between them minus the mean distances within each (not squared).",
-    "by chance": "The same distance on average when the cells are dealt out at random. It is larger for fewer cells.",
+    "by chance": "The energy distance to expect on average when the same cells are dealt out at random. It is larger "
+    "for fewer cells.",
     "guide agreement": "Mean correlation of the effects of a perturbation's guides; beside it what the noise of so "
     "many cells would leave of it if all guides did the same.",
     "strength": "Energy distance between perturbed and control cells that the predicted effect amounts to: twice the "
@@ -58,7 +59,8 @@ GLOSSARY = {
     "the genes do less together, above 0 more.",
     "protein level": "Antibody counts as centred log-ratios of each cell: the logarithm of a count (+ 1) minus its "
     "mean over the antibodies of the cell. An effect is a difference of such levels, relative to the other antibodies.",
-    "mode": "What the intervention does to its target gene.",
+    "mode": "What the intervention does to its target gene: a knockout cuts it, a knockdown turns it down, an "
+    "activation turns it up.",
     "standard error": "How uncertain the value is: about two thirds of repeats fall within one standard error.",
     "centrality": "How much of the network passes through a gene; hubs have many and strong neighbours.",
     "radius": "Hyperbolic distance from the middle of the disk. Hubs sit near 0, the periphery far out.",
@@ -66,11 +68,11 @@ GLOSSARY = {
     "more dimensions than the picture. Equal lengths look shorter towards the rim.",
     "sensitivity": "How strongly a measured gene answers to the screen's perturbations: root mean square of its effect "
     "over all that do not target it, the noise of the measurement taken off.",
-    "fidelity": "Rank correlation: of the distances between genes in the picture and in the model's space. "
-    "Trustworthiness: 1 less a penalty for neighbours in the picture that are far apart in the model. Neighbours "
-    "kept: share of a gene's nearest genes in the model that are also among its nearest in the picture. 1 is perfect. "
-    "UMAP was given the same distances; it does not keep a gene's distance from the middle, which the disk keeps "
-    "exactly.",
+    "fidelity": "How true the picture is to the model's space. Rank correlation: between the distances of genes in "
+    "the two. Trustworthiness: 1 less a penalty for neighbours in the picture that are far apart in the model. "
+    "Neighbours kept: share of a gene's nearest genes in the model that are also among its nearest in the picture. "
+    "1 is perfect. UMAP was given the same distances; it does not keep a gene's distance from the middle, which the "
+    "disk keeps exactly.",
     "inward": "The nearest genes that lie closer to the middle: what the gene seems to hang from, its likely upstream.",
     "outward": "The nearest genes that lie further out: what seems to hang from the gene, its likely downstream.",
     "community": "A group of genes with more links among themselves than to the rest of the network.",
@@ -128,6 +130,19 @@ def listing(items: Iterable[str], *, last: str = "and", limit: int = 6) -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def halves(entries: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Words and what is said of them in two columns of about the same length, the order kept."""
+    lengths = [
+        len(said) + 120 for _, said in entries
+    ]  # a heading and the space under a text count as two lines
+    whole, above = sum(lengths), 0
+    for at, length in enumerate(lengths):
+        if 2 * above + length > whole:
+            return list(entries[:at]), list(entries[at:])
+        above += length
+    return list(entries), []
 
 
 def extremes(names: Iterable[object], values: Iterable[float], n: int = 3) -> str:

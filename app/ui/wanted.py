@@ -84,12 +84,12 @@ def _answer(ranking: pd.DataFrame, inference: HyperPerturbInference) -> None:
 
     wrong = ranking["sign"].head(5) == "wrong"
     draw(interventions(ranking), "interventions", key="wanted_bars", alt=alt.interventions(ranking))
-    said = f"With probabilities. Ranked among {plural(len(ranking), 'perturbation')} and as many opposites."
+    said = (
+        f"Beside each bar its probability, among {plural(len(ranking), 'perturbation')} of this screen and as many "
+        "opposites."
+    )
     if wrong.any():
-        said += (
-            f" The screen did {inference.config.mode}s; where the opposite fits better, that is named and its "
-            "bar points left."
-        )
+        said += f" The screen did {inference.config.mode}s; where the opposite would fit better, the bar points left."
     st.caption(said)
     section("Every intervention")
     shown = ranking.drop(columns="perturbation").rename(columns={"targets": "target"})
@@ -102,10 +102,12 @@ def _answer(ranking: pd.DataFrame, inference: HyperPerturbInference) -> None:
         selection_mode="single-row",
         column_config={
             **ranking_columns(ranking, calibrated_on="perturbations"),
-            "sign": st.column_config.TextColumn(
-                "sign", help="right: as the screen does it; wrong: the opposite is needed."
+            "rank": st.column_config.NumberColumn("rank", width="small"),
+            "intervention": st.column_config.TextColumn(
+                "intervention", help="Where the screen's own would go the wrong way, the opposite is named."
             ),
         },
+        column_order=("rank", "target", "intervention", "probability", "score", "evidence"),
     )
     rows = [row for row in event.selection.rows if row < len(ranking)]
     if not rows:

@@ -41,10 +41,10 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """``better than``, ``worse than`` or ``not told apart from``: a claim only where the interval excludes 0."""
+        """``better than``, ``worse than`` or ``not clearly different from``, unless the interval excludes 0."""
         if self.low > 0:
             return "better than"
-        return "worse than" if self.high < 0 else "not told apart from"
+        return "worse than" if self.high < 0 else "not clearly different from"
 
 
 def differences(

@@ -101,7 +101,7 @@ def compared_scores(
     panels = [name for name in shown if any(row["model"].get(name) is not None for row in rows)]
     if not rows or not panels:
         return theme.empty("None of these runs has held-out scores.")
-    figure = make_subplots(rows=1, cols=len(panels), shared_yaxes=True, horizontal_spacing=0.06)
+    figure = make_subplots(rows=1, cols=len(panels), shared_yaxes=True, horizontal_spacing=0.09)
     for at, metric in enumerate(panels, start=1):
         for number, row in enumerate(rows):
             y = len(rows) - 1 - number

@@ -35,7 +35,7 @@ _SYMBOLS = {
 }
 _LEADS = {
     "ahead": ("HyperPerturb is better", "circle", theme.LEAD),
-    "unclear": ("not told apart", "circle-open", theme.OTHER),
+    "unclear": ("no clear difference", "circle-open", theme.OTHER),
     "behind": ("HyperPerturb is worse", "x", theme.INK),
 }
 

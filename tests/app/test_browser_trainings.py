@@ -179,7 +179,7 @@ def test_runs_are_put_beside_each_other_and_the_address_keeps_it(driver, workspa
     driver.page.keyboard.press("Escape")
     chosen = parse_qs(urlparse(driver.page.url).query)["compare"][0]
     assert set(chosen.split(",")) == {run.name for run in runs}
-    driver.see("told apart from A")
+    driver.see("clearly different from A")
     driver.page.get_by_text("Are they better than A?").wait_for()
 
     driver.page.reload()  # the address opens the same comparison

@@ -75,3 +75,12 @@ def test_places_in_a_line_are_words_and_then_numbers():
     assert [text.ordinal(n) for n in (11, 12, 13, 21, 22, 103, 111)] == [
         *("11th", "12th", "13th", "21st", "22nd", "103rd", "111th")
     ]
+
+
+def test_two_columns_are_about_as_long_as_each_other():
+    entries = [(str(n), "x" * n) for n in (10, 400, 30, 900, 20, 20, 700)]
+    left, right = text.halves(entries)
+    assert left + right == entries
+    assert [word for word, _ in left] == ["10", "400", "30", "900"]
+    assert text.halves(entries[:1]) == (entries[:1], [])
+    assert text.halves([]) == ([], [])

@@ -67,7 +67,7 @@ def test_chance_tells_nothing_apart_although_pairing_narrows_the_interval(figure
         judged(square, size, correlation), judged(square * (1 + noise), size, correlation), TARGETS
     )
     assert error.low < 0 < error.high
-    assert error.verdict == "not told apart from"
+    assert error.verdict == "not clearly different from"
     assert error.high - error.low < 0.1  # the score itself is known to about 0.15
 
 

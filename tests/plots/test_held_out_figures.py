@@ -148,7 +148,7 @@ def test_a_lead_is_claimed_only_where_its_interval_excludes_zero():
     found = {trace.name: list(trace.x) for trace in figure.data}
     assert found == {
         "HyperPerturb is better": [0.1],
-        "not told apart": [0.01],
+        "no clear difference": [0.01],
         "HyperPerturb is worse": [-0.1],
     }
     assert [text.strip() for text in figure.layout.yaxis.ticktext] == ["A", "B", "C"]
