@@ -17,30 +17,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 from _report import header
+from _session import Session
 
-ROOT = Path(__file__).resolve().parents[1]
+from hyperperturb.testing import Server, chromium, chromium_options, script_ended
+
 STARTS, ROUNDS, CLICKS, SESSIONS, EACH = 5, 4, 100, 20, 8
-CHROMIUM = ["--no-sandbox", "--disable-dev-shm-usage"]
 # The pages in the order that they are changed to, and the words with which each is complete.
 PAGES = {
     "Data": "Sizes of the effects",
@@ -52,57 +45,6 @@ PAGES = {
     "Evaluate": "Take the report with you",
     "Home": "controls confirmed",
 }
-
-
-@dataclass
-class Server:
-    """The app as a process."""
-
-    process: subprocess.Popen
-    url: str
-    started: float
-
-    def memory(self) -> tuple[float, float, bool]:
-        """MB of the server, MB of its helper processes, whether TensorFlow is mapped."""
-        pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        mapped = "tensorflow" in Path(f"/proc/{pid}/maps").read_text().lower()
-        return _resident(pid), sum(_resident(int(child)) for child in children), mapped
-
-
-def _resident(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024 if "VmRSS:" in status else 0.0
-
-
-@contextmanager
-def serve(home: Path) -> Iterator[Server]:
-    """Start the app on the workspace; yields once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hyperperturb", "app", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "HYPERPERTURB_HOME": str(home)},
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while True:
-            if process.poll() is not None:
-                sys.exit("The app ended instead of serving.")
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
-                break
-        yield Server(process, url, started)
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def workspace(home: Path) -> None:
@@ -128,24 +70,17 @@ def workspace(home: Path) -> None:
         sys.exit(f"The training did not end well: {run.status.error}")
 
 
-def settled(page) -> None:
-    """Wait for the end of the script."""
-    page.wait_for_function(
-        "document.querySelector('.stApp')?.getAttribute('data-test-script-state') === 'notRunning'"
-    )
-
-
 def first_pages(browser, home: Path) -> tuple[list[float], list[float]]:
     """Seconds from the command to the answer, and from the answer to the first page in the browser."""
     answered, drawn = [], []
     for _ in range(STARTS + 1):
-        with serve(home) as server:
+        with Server(home, None) as server:
             ready = time.perf_counter()
             page = browser.new_page()
             page.goto(server.url)
             page.get_by_role("heading", name="What does perturbing a gene do?").wait_for()
-            settled(page)
-            answered.append(ready - server.started)
+            script_ended(page)
+            answered.append(server.seconds)
             drawn.append(time.perf_counter() - ready)
             page.context.close()
     return answered[1:], drawn[1:]  # the first one warms the disk's cache
@@ -163,59 +98,11 @@ def page_changes(browser, server: Server, run: str, gene: str) -> dict[str, list
             begun = time.perf_counter()
             link.click()
             page.get_by_text(sign).first.wait_for(timeout=60_000)
-            settled(page)
+            script_ended(page)
             if turn:
                 seconds[name].append(time.perf_counter() - begun)
     page.context.close()
     return seconds
-
-
-class Session:
-    """A session at the server without a browser."""
-
-    def __init__(self, server: Server) -> None:
-        from websockets.sync.client import connect
-
-        self._connection = connect(
-            f"ws{server.url.removeprefix('http')}/_stcore/stream",
-            subprotocols=["streamlit"],
-            origin=server.url,
-            max_size=None,
-        )
-
-    def __enter__(self) -> Session:
-        self.stream = self._connection.__enter__()
-        return self
-
-    def __exit__(self, *reason: object) -> None:
-        self._connection.__exit__(*reason)
-
-    def ask(self, page: str, **address: str) -> float:
-        """Ask for a page; seconds until its script has ended. Raises where the page shows an error."""
-        from streamlit.proto.BackMsg_pb2 import BackMsg
-        from streamlit.proto.ClientState_pb2 import ClientState
-        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-
-        state = ClientState(query_string=urllib.parse.urlencode(address), page_name=page)
-        begun = time.perf_counter()
-        self.stream.send(BackMsg(rerun_script=state).SerializeToString())
-        said = []
-        while True:
-            message = ForwardMsg()
-            message.ParseFromString(self.stream.recv(timeout=120))
-            kind = message.WhichOneof("type")
-            if kind == "delta":
-                said.append(str(message.delta))
-            if kind == "script_finished":
-                break
-        seconds = time.perf_counter() - begun
-        text = "".join(said)
-        if "exception {" in text or "format: ERROR" in text:
-            raise RuntimeError(f"{page} {address}: {text[:2000]}")
-        wanted = address.get("gene") or address.get("genes")
-        if wanted and wanted not in text:
-            raise RuntimeError(f"{page} did not answer about {wanted}")
-        return seconds
 
 
 def server_side(server: Server, page: str, name: str, run: str, genes: list[str]) -> list[float]:
@@ -254,7 +141,7 @@ async def windows(server: Server, run: str, genes: list[str], rounds: int = 3) -
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=_chromium(), args=CHROMIUM)
+        browser = await playwright.chromium.launch(**chromium_options())
         pages = []
         for at in range(SESSIONS):
             context = await browser.new_context(viewport={"width": 1280, "height": 900})
@@ -284,10 +171,6 @@ async def windows(server: Server, run: str, genes: list[str], rounds: int = 3) -
     return seconds, errors
 
 
-def _chromium() -> str | None:
-    return shutil.which("chromium") or shutil.which("chromium-browser")
-
-
 def _row(what: str, target: str, values: list[float]) -> str:
     high = statistics.quantiles(values, n=20, method="inclusive")[-1]
     return f"| {what} | {target} | {statistics.median(values):.2f} | {high:.2f} | {max(values):.2f} | {len(values)} |"
@@ -302,8 +185,6 @@ class _Rows:
 
 def measure(home: Path, name: str | None) -> None:
     """Measure on a workspace and print."""
-    from playwright.sync_api import sync_playwright
-
     from hyperperturb.runs.directory import list_runs
     from hyperperturb.runs.workspace import Workspace
 
@@ -318,32 +199,32 @@ def measure(home: Path, name: str | None) -> None:
     print(
         "| what | target | median | 95th percentile | slowest | of |\n| --- | --- | --- | --- | --- | --- |"
     )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_chromium(), args=CHROMIUM)
+    with chromium() as browser:
         answered, drawn = first_pages(browser, home)
-        rows.append(_row("`hyperperturb app` until the server answers (s)", "", answered))
-        rows.append(_row("… and until the first page is drawn (s)", "3", drawn))
-        with serve(home) as server:
+    rows.append(_row("`hyperperturb app` until the server answers (s)", "", answered))
+    rows.append(_row("… and until the first page is drawn (s)", "3", drawn))
+    with Server(home, None) as server:
+        with chromium() as browser:
             changes = page_changes(browser, server, run.name, genes[0])
-            memory = server.memory()
-            rows.append(_row("change of page in the browser (s)", "1", [*chain(*changes.values())]))
-            for page, values in changes.items():
-                rows.append(_row(f"… to {page}", "1", values))
-            clicks = server_side(server, "disk", "gene", run.name, genes)
-            rows.append(_row("gene → card with its predicted effects, server side (s)", "0.3", clicks))
-            clicks = server_side(server, "predict", "genes", run.name, genes)
-            rows.append(_row("gene → answer of Predict, server side (s)", "0.3", clicks))
-            browser.close()
-            crowded, errors = crowd(server, run.name, genes)
-            rows.append(_row(f"{SESSIONS} sessions at once, server side (s)", "2", crowded))
-    with serve(home) as server:
+        memory, mapped = server.memory(), server.maps()
+        rows.append(_row("change of page in the browser (s)", "1", [*chain(*changes.values())]))
+        for page, values in changes.items():
+            rows.append(_row(f"… to {page}", "1", values))
+        clicks = server_side(server, "disk", "gene", run.name, genes)
+        rows.append(_row("gene → card with its predicted effects, server side (s)", "0.3", clicks))
+        clicks = server_side(server, "predict", "genes", run.name, genes)
+        rows.append(_row("gene → answer of Predict, server side (s)", "0.3", clicks))
+        crowded, errors = crowd(server, run.name, genes)
+        rows.append(_row(f"{SESSIONS} sessions at once, server side (s)", "2", crowded))
+    with Server(home, None) as server:
         seconds, wrong = asyncio.run(windows(server, run.name, genes))
         rows.append(_row(f"{SESSIONS} browser windows pressing at once (s)", "2", seconds))
-        after = server.memory()
+        after, mapped = server.memory(), mapped + server.maps()
     print(
         f"\nMemory of the server with one dataset and one run open: {memory[0]:,.0f} MB (target 400), its helper "
         f"processes {memory[1]:,.0f} MB; with {SESSIONS} windows {after[0]:,.0f} MB. TensorFlow in it: "
-        f"{'yes' if memory[2] or after[2] else 'no'}. Errors of the {SESSIONS} sessions: {len(errors)} and {wrong}."
+        f"{'yes' if 'tensorflow' in mapped.lower() else 'no'}. "
+        f"Errors of the {SESSIONS} sessions: {len(errors)} and {wrong}."
     )
     for error in errors[:3]:
         print(error, file=sys.stderr)

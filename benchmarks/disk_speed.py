@@ -10,83 +10,22 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from _report import header
 
+from hyperperturb.testing import ROOT, Server, chromium
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-ROOT = Path(__file__).resolve().parents[1]
-APP = """
-import numpy as np
-import pandas as pd
-import streamlit as st
-
-from app.components.poincare_disk import poincare_disk
-
-st.set_page_config(layout="wide")
-
-
-@st.cache_data
-def table(n):
-    rng = np.random.default_rng(1)
-    degree = np.sort(np.floor(2 * rng.pareto(1.3, n) + 2))[::-1]
-    rho = np.clip(0.4 + 1.05 * np.log1p(np.arange(n) / 4) + rng.normal(0, 0.18, n), 0.1, 9)
-    phi = rng.uniform(0, 2 * np.pi, n)
-    place = {"x": np.tanh(rho / 2) * np.cos(phi), "y": np.tanh(rho / 2) * np.sin(phi)}
-    names = [f"G{i}" for i in range(n)]
-    return pd.DataFrame({"gene": names, **place, "degree": degree, "effect": rng.normal(0, 0.2, n)})
-
-
-colour = st.radio("colour", ["degree", "effect"], horizontal=True)
-genes = table(int(st.query_params["n"]))
-poincare_disk(genes, color=colour, size="degree", diverging=colour == "effect", height=680, key="disk")
-"""
+APP = ROOT / "tests" / "app" / "disk" / "disk_app.py"
 COLOURED = "c.getAttribute('aria-label').includes('coloured by effect')"
 NEXT_FRAME = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The component as an app of its own; yields its address."""
-    script = folder / "disk_app.py"
-    script.write_text(APP, encoding="utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(script), *options],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def opened(page: Page, url: str, genes: int) -> tuple[Locator, float]:
@@ -136,16 +75,10 @@ def until(canvas: Locator, script: str, *, seconds: float = 60) -> None:
 
 def run(genes: int) -> list[tuple[str, str]]:
     """Measure; returns what and how much."""
-    from playwright.sync_api import sync_playwright
-
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as url, sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
-            args=["--no-sandbox", "--disable-dev-shm-usage"],
-        )
+    with tempfile.TemporaryDirectory() as folder, Server(Path(folder), APP) as server, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        opened(page, url, 100)  # the server's own first start is not the disk's
-        canvas, first = opened(page, url, genes)
+        opened(page, server.url, 100)  # the server's own first start is not the disk's
+        canvas, first = opened(page, server.url, genes)
         page.wait_for_timeout(1500)
         middle = (canvas.bounding_box()["width"] / 2, canvas.bounding_box()["height"] / 2)
         goals = [(35, -50), (-180, 90), (10, 10)]
@@ -156,7 +89,6 @@ def run(genes: int) -> list[tuple[str, str]]:
             misses.append(missed)
         page.wait_for_timeout(500)
         again = recoloured(page, canvas)
-        browser.close()
     times.sort()
     return [
         ("first picture after the address was opened", f"{first:.2f} s"),

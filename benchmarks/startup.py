@@ -10,20 +10,18 @@ Run: python benchmarks/startup.py
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from pathlib import Path
 
 from _report import header
+from _session import Session
 
-ROOT = Path(__file__).resolve().parents[1]
+from hyperperturb.testing import Server
+
 MODULES = (
     "hyperperturb",
     "hyperperturb.cli",
@@ -79,60 +77,15 @@ def first_page() -> list[tuple[float, float, bool]]:
 
 
 def _start_once(home: str) -> list[tuple[float, float, bool]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hyperperturb", "app", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "HYPERPERTURB_HOME": home},
-    )
-    try:
-        while True:
-            if process.poll() is not None:
-                sys.exit("The app ended instead of serving.")
-            with (
-                contextlib.suppress(OSError),
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as page,
-            ):
-                page.read()
-                break
-            time.sleep(0.02)
-        answered = time.perf_counter()
-        first = (answered - start, *_process(process.pid))
-        _draw_first_page(port)
-        return [first, (time.perf_counter() - answered, *_process(process.pid))]
-    finally:
-        process.terminate()
-        process.wait(30)
+    with Server(Path(home), None) as server:
+        answered = (server.seconds, *_process(server))
+        with Session(server) as session:
+            drawn = session.ask("")
+        return [answered, (drawn, *_process(server))]
 
 
-def _process(pid: int) -> tuple[float, bool]:
-    status = Path(f"/proc/{pid}/status").read_text()
-    memory = int(status.split("VmRSS:")[1].split()[0]) / 1024
-    return memory, "tensorflow" in Path(f"/proc/{pid}/maps").read_text()
-
-
-def _draw_first_page(port: int) -> None:
-    from streamlit.proto.BackMsg_pb2 import BackMsg
-    from streamlit.proto.ClientState_pb2 import ClientState
-    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-    from websockets.sync.client import connect
-
-    with connect(
-        f"ws://127.0.0.1:{port}/_stcore/stream",
-        subprotocols=["streamlit"],
-        origin=f"http://127.0.0.1:{port}",
-        max_size=None,
-    ) as stream:
-        stream.send(BackMsg(rerun_script=ClientState()).SerializeToString())
-        while True:
-            message = ForwardMsg()
-            message.ParseFromString(stream.recv(timeout=60))
-            if message.WhichOneof("type") == "script_finished":
-                return
+def _process(server: Server) -> tuple[float, bool]:
+    return server.memory()[0], "tensorflow" in server.maps()
 
 
 def main() -> None:

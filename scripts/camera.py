@@ -1,84 +1,22 @@
-"""What the scripts that photograph the app share: the app served on a workspace, and a browser that waits for it."""
+"""What the scripts that photograph the app share: waiting until all is drawn, pressing, taking the picture."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hyperperturb.testing import ROOT, script_ended
+
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
-ROOT = Path(__file__).resolve().parents[1]
 WIDTH, LOWEST = 1360, 860
-
-
-@contextmanager
-def app(home: Path) -> Iterator[str]:
-    """Serve the app on the workspace `home`; yields its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "Home.py")]
-    options = ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
-    with (home / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, *options],
-            cwd=ROOT,
-            env=os.environ | {"HYPERPERTURB_HOME": str(home)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_for(f"{url}/_stcore/health")
-            yield url
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _wait_for(address: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            urllib.request.urlopen(address, timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return
-
-
-@contextmanager
-def browser() -> Iterator[Browser]:
-    """A headless Chromium: the system's where there is one."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
-            args=["--no-sandbox", "--disable-dev-shm-usage"],
-        )
-        yield opened
-        opened.close()
 
 
 def settle(page: Page, pause: int = 700) -> None:
     """Wait until the script has run and the pictures are drawn; `pause` is in milliseconds."""
     page.wait_for_timeout(300)
-    page.wait_for_function(
-        "document.querySelector('.stApp')?.getAttribute('data-test-script-state') !== 'running'"
-    )
+    script_ended(page)
     page.wait_for_timeout(pause)
 
 

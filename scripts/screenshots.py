@@ -12,8 +12,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from camera import LOWEST, ROOT, WIDTH, app, browser, photograph, press, settle
+from camera import LOWEST, WIDTH, photograph, press, settle
 from tour import record
+
+from hyperperturb.testing import ROOT, Server, chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -75,14 +77,14 @@ def run(folder: Path, home: Path) -> None:
     import pandas as pd
 
     folder.mkdir(parents=True, exist_ok=True)
-    with app(home) as url, browser() as opened:
-        camera = Photographer(opened, url, folder)
+    with Server(home) as server, chromium() as opened:
+        camera = Photographer(opened, server.url, folder)
         camera.show("", "home", sign="Load the demo screen")
         camera.press("Load the demo screen", "Which cells are the controls?")
         camera.show("controls?dataset=demo", "controls", sign="Confirm controls")
         camera.press("Confirm controls", "Controls confirmed.")
         camera.show("data?dataset=demo", "data", sign="Beyond chance")  # the quality of the screen, judged
-        camera.light.goto(f"{url}/train?dataset=demo")
+        camera.light.goto(f"{server.url}/train?dataset=demo")
         camera.light.get_by_text("Start training").wait_for()
         camera.light.get_by_test_id("stButtonGroup").get_by_text("Quick", exact=True).click()
         settle(camera.light)
@@ -104,23 +106,23 @@ def run(folder: Path, home: Path) -> None:
         camera.show(
             f"{question(hubs[0])}&versus={hubs[1]}&view=compare", "predict-compare", sign="All response genes"
         )
-        camera.light.goto(f"{url}/evaluate?run={name}")
+        camera.light.goto(f"{server.url}/evaluate?run={name}")
         camera.light.get_by_role("button", name="Evaluate thoroughly").wait_for()
         camera.press("Evaluate thoroughly", "Halved for the ceiling", seconds=900)
         camera.show(f"evaluate?run={name}", "evaluate", sign="Halved for the ceiling")
-        camera.light.goto(f"{url}/cells?run={name}")
+        camera.light.goto(f"{server.url}/cells?run={name}")
         camera.press("Draw the cells", "Which cells escaped their perturbation?", seconds=240)
         for page in camera.pages.values():
-            page.goto(f"{url}/cells?run={name}")
+            page.goto(f"{server.url}/cells?run={name}")
             page.get_by_text("Which cells escaped their perturbation?").wait_for(timeout=60_000)
             page.get_by_role("button", name="Rank perturbations").click()
             page.get_by_text("What explains the cells").wait_for(timeout=60_000)
         for theme, page in camera.pages.items():
             photograph(page, folder / f"cells-{theme}.png")
-        record(camera.light, url, name, hub, folder / "tour.gif")
+        record(camera.light, server.url, name, hub, folder / "tour.gif")
         camera.show("glossary", "glossary", sign="Measures of a prediction")
         dataset, name = screen_with_proteins(home)
-        camera.light.goto(f"{url}/train?run={name}")
+        camera.light.goto(f"{server.url}/train?run={name}")
         camera.light.get_by_role("link", name="Explore the genes").wait_for(timeout=300_000)
         camera.show(f"data?dataset={dataset}", "data-proteins", sign="antibodies in")
         camera.show(f"predict?run={name}&genes=REG001", "predict-proteins", sign="All response genes")

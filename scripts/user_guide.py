@@ -11,21 +11,23 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from camera import LOWEST, ROOT, WIDTH, app, browser, photograph, press, settle
+from camera import LOWEST, WIDTH, photograph, press, settle
+
+from hyperperturb.testing import ROOT, Server, chromium
 
 
 def run(screen: Path, network: Path, folder: Path, home: Path) -> None:
     """Go through the analysis with a camera."""
     folder.mkdir(parents=True, exist_ok=True)
-    with app(home) as url, browser() as opened:
+    with Server(home) as server, chromium() as opened:
         page = opened.new_page(viewport={"width": WIDTH, "height": LOWEST}, color_scheme="light")
 
         def show(address: str, name: str, sign: str, *, start: str = "", end: str = "") -> None:
-            page.goto(f"{url}/{address}")
+            page.goto(f"{server.url}/{address}")
             page.get_by_text(sign).first.wait_for(timeout=60_000)
             photograph(page, folder / f"{name}.png", start=start, end=end)
 
-        page.goto(f"{url}/data")
+        page.goto(f"{server.url}/data")
         page.get_by_role("textbox", name="Or a path on the server", exact=True).fill(str(screen))
         press(page, "Register file", "Repair list")
         dataset = page.url.split("dataset=")[-1].split("&")[0]
@@ -39,7 +41,7 @@ def run(screen: Path, network: Path, folder: Path, home: Path) -> None:
             end="Cells per perturbation",
         )
 
-        page.goto(f"{url}/train?dataset={dataset}")
+        page.goto(f"{server.url}/train?dataset={dataset}")
         page.get_by_text("Start training").first.wait_for()
         page.get_by_role("button", name="Add a network").click()
         page.get_by_role("textbox", name="Or a path on the server", exact=True).fill(str(network))

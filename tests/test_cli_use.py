@@ -22,6 +22,7 @@ from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models.interactions import split_effect
 from hyperperturb.runs.config import RunConfig
 from hyperperturb.runs.directory import RunDirectory, list_runs
+from hyperperturb.testing import free_port
 
 GENES = ["STAT1", "IRF1", "MYC"]
 
@@ -399,9 +400,7 @@ def test_the_app_refuses_a_port_that_is_taken(call):
 
 @pytest.mark.slow
 def test_the_app_serves_its_first_page_without_tensorflow(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "hyperperturb", "app", "--port", str(port), "--json"],
         stdout=subprocess.PIPE,

@@ -2,73 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from hyperperturb.testing import ROOT, Server, chromium, script_ended
+
 SHARED = ROOT.parent / "shared"
-
-
-class Server:
-    """The app as a process, with its workspace."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        """Start it; also again, after :meth:`stop`, at the same address."""
-        self.log = (self.home / "server.log").open("ab")
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "streamlit", "run", "app/Home.py"),
-                *(
-                    "--server.port",
-                    str(self.port),
-                    "--server.headless",
-                    "true",
-                    "--server.fileWatcherType",
-                    "none",
-                ),
-            ],
-            cwd=ROOT,
-            env=os.environ | {"HYPERPERTURB_HOME": str(self.home), "OMP_NUM_THREADS": "1"},
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-        )
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1).close()
-            except OSError:
-                time.sleep(0.1)
-            else:
-                return
-        self.stop()
-        raise AssertionError((self.home / "server.log").read_text())
-
-    def stop(self) -> None:
-        """End the server; trainings it has started go on."""
-        self.process.terminate()
-        self.process.wait(20)
-        self.log.close()
-
-    def maps(self) -> str:
-        """The files that are mapped into the server's memory."""
-        return Path(f"/proc/{self.process.pid}/maps").read_text()
 
 
 def _letters(text: str) -> str:
@@ -92,9 +34,7 @@ class Driver:
     def settle(self) -> None:
         """Wait until the script has run."""
         self.page.wait_for_timeout(250)
-        self.page.wait_for_function(
-            "document.querySelector('.stApp')?.getAttribute('data-test-script-state') !== 'running'"
-        )
+        script_ended(self.page)
         self.page.wait_for_timeout(150)
 
     def press(self, name: str) -> None:
@@ -157,24 +97,16 @@ class Driver:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server on an empty workspace, one for each test file."""
-    running = Server(tmp_path_factory.mktemp("home"))
-    yield running
-    running.stop()
+    with Server(tmp_path_factory.mktemp("home")) as running:
+        yield running
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
+@pytest.fixture(scope="module", name="chromium")
+def _chromium() -> Iterator[object]:
     """A browser, one for each test file."""
-    playwright = pytest.importorskip("playwright.sync_api").sync_playwright().start()
-    try:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
-            args=["--no-sandbox", "--disable-dev-shm-usage"],
-        )
+    pytest.importorskip("playwright.sync_api")
+    with chromium() as browser:
         yield browser
-        browser.close()
-    finally:
-        playwright.stop()
 
 
 @pytest.fixture

@@ -3,124 +3,21 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from hyperperturb.testing import Server
 
-APP = """
-import numpy as np
-import pandas as pd
-import streamlit as st
-
-from app.components.poincare_disk import poincare_disk
-
-st.set_page_config(layout="wide")
-
-
-@st.cache_data
-def table(n):
-    rng = np.random.default_rng(1)
-    degree = np.sort(np.floor(2 * rng.pareto(1.3, n) + 2))[::-1]
-    rho = np.clip(0.4 + 1.05 * np.log1p(np.arange(n) / 4) + rng.normal(0, 0.18, n), 0.1, 9)
-    phi = rng.uniform(0, 2 * np.pi, n)
-    return pd.DataFrame(
-        {
-            "gene": [f"G{i}" for i in range(n)],
-            "x": np.tanh(rho / 2) * np.cos(phi),
-            "y": np.tanh(rho / 2) * np.sin(phi),
-            "degree": degree,
-            "effect": rng.normal(0, 0.2, n),
-            "community": [f"c{i % 9}" for i in range(n)],
-        }
-    )
-
-
-genes = table(int(st.query_params.get("n", 400)))
-
-
-def neighbours(gene):
-    return pd.DataFrame({"gene": ["G1", "G2", "G3", "unknown"], "weight": [1.0, 0.5, 0.1, 1.0]})
-
-
-wanted = st.text_input("gene", key="wanted") or None
-hubs = st.radio("hubs", ["links", "effects"], horizontal=True, key="hubs")
-colour = st.radio("colour", ["degree", "effect", "community"], horizontal=True)
-if "log" not in st.session_state:
-    st.session_state.log = []
-    st.session_state.second = None
-    st.session_state.taken = []
-
-
-def measure(gene):
-    st.session_state.second = gene
-
-
-def take(genes):
-    st.session_state.taken = genes
-
-
-picked = poincare_disk(
-    genes,
-    color=colour,
-    size="degree",
-    hubs="degree" if hubs == "links" else "effect",
-    second=st.session_state.second,
-    second_distance=1.25 if st.session_state.second else None,
-    gene_set=st.session_state.taken,
-    diverging=colour == "effect",
-    selected=wanted,
-    neighbours=neighbours,
-    key="disk",
-    labels={"effect": "effect (natural log)"},
-    on_select=lambda gene: st.session_state.log.append(gene),
-    on_second=measure,
-    on_lasso=take,
-)
-st.session_state.runs = st.session_state.get("runs", 0) + 1
-st.button("rerun")
-st.markdown(f"selected: {picked}; told: {st.session_state.log}; run {st.session_state.runs}.")
-st.markdown(f"second: {st.session_state.second}; taken: {len(st.session_state.taken)}.")
-"""
+APP = Path(__file__).with_name("disk_app.py")
+collect_ignore = [APP.name]  # a page, not a module
 
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("disk")
-    script = folder / "disk_app.py"
-    script.write_text(APP, encoding="utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
-    with (folder / "log.txt").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", str(script), *options],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).close()
-                break
-            except OSError:
-                assert server.poll() is None, (folder / "log.txt").read_text()
-                time.sleep(0.2)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    with Server(tmp_path_factory.mktemp("disk"), APP) as server:
+        yield server.url
 
 
 class Disk:
