@@ -17,8 +17,10 @@ from scipy.sparse.linalg import svds
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters
+from hyperperturb.models.local_precision import LocalPrecision, arrange
 from hyperperturb.models.local_prior import make_prior
-from hyperperturb.models.local_process import LeftOut, LocalProcess, arrange, solve
+from hyperperturb.models.local_process import LocalProcess
+from hyperperturb.models.measurements import LeftOut, solve
 from hyperperturb.models.neighbourhoods import Neighbourhoods
 
 if TYPE_CHECKING:
@@ -229,15 +231,20 @@ def _local_ridge(kernels: Neighbourhoods, training: Effects, targets: Sequence[S
     design = _membership(training.targets, genes)
     system = arrange(make_prior(kernels, _NETWORK_ONLY), genes, design)
     few = np.random.default_rng(0).standard_normal((residual.shape[1], _PROJECTIONS), np.float32)
-
-    def solved(Y: np.ndarray, ridge: float) -> tuple[LocalProcess, LeftOut]:
-        noise = np.full(len(Y), ridge)
-        return solve(system, Y, noise, lambda A: list(np.arange(A.shape[0])[:, None]))
-
     projected = residual @ few
-    best = min(_RIDGE, key=lambda ridge: solved(projected, ridge)[1].observed)
+    each = list(np.arange(len(residual))[:, None])
+
+    def error(ridge: float) -> float:
+        precision = LocalPrecision(system, np.full(len(residual), ridge))
+        left = LeftOut.of(precision, each, len(residual))
+        return float(np.sum((left.weights @ (precision @ projected)) ** 2))
+
+    precision = LocalPrecision(system, np.full(len(residual), min(_RIDGE, key=error)))
+    nothing = sparse.csc_array(residual.shape)
+    read, _, _ = solve(precision, (design, precision.features), residual, nothing, ())
     asked = sorted({g for target in targets for g in target})
-    return mean + _membership(targets, asked) @ solved(residual, best)[0].mean(asked)
+    connected = np.zeros(len(system.prior.genes))  # the ridge has no intervals
+    return mean + _membership(targets, asked) @ LocalProcess.solved(precision, *read, connected).mean(asked)
 
 
 def _membership(targets: Sequence[Sequence[str]], genes: Sequence[str]) -> sparse.csr_array:

@@ -21,22 +21,24 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
 
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.models import local_process
-from hyperperturb.models.error_scale import ErrorScale, fit_error_scale, relative_noise
+from hyperperturb.models.error_scale import (
+    ErrorScale,
+    combinations_alone,
+    fit_error_scale,
+    relative_noise,
+)
 from hyperperturb.models.gene_kernels import (
     GeneKernels,
     KernelParameters,
-    connection,
-    design_matrix,
     gene_groups,
     gene_kernel,
     sparse_design,
 )
 from hyperperturb.models.interactions import (
     Interactions,
+    Pair,
     memberships,
     pair_covariance,
     pairs_of,
@@ -44,8 +46,11 @@ from hyperperturb.models.interactions import (
     search_pair_parameters,
 )
 from hyperperturb.models.kernel_search import search_parameters
-from hyperperturb.models.links import fit_strengths, link_effects
+from hyperperturb.models.links import fit_strengths, link_effects, weighed, without_entries
+from hyperperturb.models.local_precision import LocalPrecision, arrange
+from hyperperturb.models.local_prior import make_prior
 from hyperperturb.models.local_process import LocalProcess
+from hyperperturb.models.measurements import ExactPrecision, LeftOut, solve
 from hyperperturb.models.neighbourhoods import Neighbourhoods
 from hyperperturb.models.own_response import own_entries, own_response, without_own
 
@@ -159,63 +164,74 @@ class EffectHead:
         noise = relative_noise(standard_error, mean_square, len(Y))
         genes = tuple(sorted({g for target in targets for g in target}))
         chosen = parameters or search_parameters(targets, genes, Y, noise, kernels, seed)
-        common = {"own_slope": slope, "own_error": own_error, "own_level": level}
-        if isinstance(kernels, Neighbourhoods):
-            local, scale, error = local_process.fit(kernels, chosen, targets, genes, Y, noise, standard_error)
-            return cls(
-                parameters=chosen,
-                kernels=kernels.landmarks.restricted_to(()),
-                target_genes=genes,
-                response_genes=tuple(response_genes),
-                coefficients=np.zeros((0, Y.shape[1])),
-                precision=np.zeros((0, 0)),
-                scale=scale,
-                error=error,
-                local=local,
-                **common,
-            )
-        A = design_matrix(targets, genes, chosen.factor)
-        C = A @ gene_kernel(kernels, chosen, genes, genes) @ A.T + np.diag(chosen.noise + noise)
-        groups, rest, strengths = gene_groups(targets, genes), Y, ()
+        noise = noise + chosen.noise
+        A = sparse_design(targets, genes, chosen.factor)
+        exact = isinstance(kernels, GeneKernels)
+        if exact:
+            covariance = (A @ gene_kernel(kernels, chosen, genes, genes)) @ A.T + np.diag(noise)
+            precision = ExactPrecision(covariance)
+        else:
+            precision = LocalPrecision(arrange(make_prior(kernels, chosen), genes, A), noise)
+        groups = gene_groups(targets, genes)
+        left = LeftOut.of(precision, groups, len(Y))
+        strengths, known = (), sparse.csc_array(Y.shape)
         if kernels.links is not None:
             added = link_effects(kernels.links, A, genes, response_genes)
-            for each in added:
-                each[own_rows, own_columns] = 0.0
-            strengths = fit_strengths(np.linalg.inv(C), Y, added, groups)
-            rest = Y - sum(s * each for s, each in zip(strengths, added, strict=True))
-        if parameters is None:
-            chosen = search_pair_parameters(targets, C, rest, kernels, chosen, seed)
-        if chosen.pair > 0:
+            added = [without_entries(each, own_rows, own_columns) for each in added]
+            strengths = fit_strengths(precision, left, Y, added)
+            known = sparse.csc_array(weighed(strengths, added))
+        pairs: tuple[Pair, ...] = ()
+        if exact and parameters is None:
+            chosen = search_pair_parameters(targets, covariance, Y - known.toarray(), kernels, chosen, seed)
+        if exact and chosen.pair > 0:
             pairs = pairs_of(targets)
-            C += pair_covariance(targets, pairs, kernels, chosen) @ memberships(targets, pairs).T
-        factor = cho_factor(C, lower=True)
-        solved = cho_solve(factor, rest)
-        # The scale of each response gene is its maximum-likelihood value (Rasmussen & Williams 2006, §5.4.1),
-        # stretched to what a held-out gene meets.
-        scale = np.maximum(np.einsum("pr,pr->r", rest, solved) / len(Y), 1e-12)
+            with_pairs = memberships(targets, pairs)
+            precision = ExactPrecision(
+                covariance + pair_covariance(targets, pairs, kernels, chosen) @ with_pairs.T
+            )
+            left = LeftOut.of(precision, groups, len(Y))
+        reads = [A, with_pairs] if pairs else [A] if exact else [A, precision.features]
+        alone = LeftOut.of(precision, combinations_alone(groups, len(Y)), len(Y))
+        answers, likely, missed = solve(precision, reads, Y, known, (left, alone))
+        # The scale of each response gene is its most likely one, stretched to what a held-out gene meets.
+        scale = np.maximum(likely, 1e-12)
         error, stretch = fit_error_scale(
-            factor,
-            solved,
-            Y,
-            groups,
-            noise=chosen.noise + noise,
-            weight=np.sum(A**2, axis=1),
-            connected=(A > 0) @ connection(kernels, genes, genes) / np.sum(A > 0, axis=1),
+            *missed,
+            noise=noise,
+            weight=(A * A).sum(axis=1),
+            connected=(A > 0) @ kernels.connection(genes, genes) / np.diff(A.indptr),
             scale=scale,
             standard_error=standard_error,
         )
+        common = {
+            "parameters": chosen,
+            "target_genes": genes,
+            "response_genes": tuple(response_genes),
+            "scale": stretch * scale,
+            "error": error,
+            "link_strengths": strengths,
+            "own_slope": slope,
+            "own_error": own_error,
+            "own_level": level,
+        }
+        if not exact:
+            connected = kernels.connection(precision.system.prior.genes, genes)
+            return cls(
+                kernels=kernels.landmarks.restricted_to(()),
+                coefficients=np.zeros((0, Y.shape[1])),
+                precision=np.zeros((0, 0)),
+                local=LocalProcess.solved(precision, *answers, connected),
+                **common,
+            )
+        design = A.toarray()
         return cls(
-            parameters=chosen,
             kernels=kernels.restricted_to(genes),
-            target_genes=genes,
-            response_genes=tuple(response_genes),
-            coefficients=A.T @ solved,
-            precision=A.T @ cho_solve(factor, A),
-            scale=stretch * scale,
-            error=error,
-            link_strengths=strengths,
+            coefficients=answers[0],
+            precision=design.T @ (precision @ design),
+            interactions=Interactions.solved(pairs, precision, design, with_pairs, answers[1])
+            if pairs
+            else None,
             **common,
-            interactions=Interactions.solved(targets, factor, solved, A) if chosen.pair > 0 else None,
         )
 
     def predict(
@@ -244,7 +260,7 @@ class EffectHead:
             )
         if any(self.link_strengths):
             added = link_effects(self.kernels.links, B, genes, self.response_genes)
-            mean += sum(s * each for s, each in zip(self.link_strengths, added, strict=True))
+            mean += weighed(self.link_strengths, added).toarray()
         if self.interactions is not None:
             mean += self._with_pairs(targets) @ self.interactions.coefficients
         square = np.sum(mean**2, axis=1)
@@ -253,14 +269,15 @@ class EffectHead:
         if not standard_error:
             return mean, None
         n_targets = np.diff(B.indptr)
-        connected = np.zeros(len(targets))
-        if self.local is None:
-            connected = (B > 0) @ connection(self.kernels, genes, self.target_genes) / n_targets
+        if self.local is not None:
+            connected = self.local.connection(genes)
+        else:
+            connected = self.kernels.connection(genes, self.target_genes)
         variance = self.error.variance(
             self._variance(targets, B, genes),
             square,
             np.asarray((B * B).sum(axis=1)).ravel(),
-            connected,
+            (B > 0) @ connected / n_targets,
             n_targets > 1,
             float(self.scale.sum()),
         )

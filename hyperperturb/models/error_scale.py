@@ -21,13 +21,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import cho_solve
 from scipy.optimize import minimize
 from scipy.stats import norm
 
+from hyperperturb.models.measurements import Missed, looked_at
+
 LEVEL = 0.9
 _REST = 0.3
-_COLUMNS = 500
 _FLOOR = 0.05
 # The exponents are learned from a few dozen errors and drawn towards this, as if by some ten perturbations.
 _EXPONENT, _PULL = 0.5, 5.0
@@ -109,11 +109,31 @@ class ErrorScale:
         return np.log((_REST + np.column_stack(shares)) / (_REST + 1.0))
 
 
+def combinations_alone(groups: Sequence[np.ndarray], n_perturbations: int) -> list[np.ndarray]:
+    """Combinations that can be left out by themselves, their genes being part of others; none where these are few.
+
+    Parameters
+    ----------
+    groups
+        For each gene the perturbations that are left out with it.
+
+    Examples
+    --------
+    >>> genes = [np.array([0, 3]), np.array([1, 3, 4]), np.array([2, 4, 5]), np.array([5, 6])]
+    >>> combinations_alone(genes, 7)
+    [array([3]), array([4]), array([5])]
+    """
+    targets = np.bincount(np.concatenate([*groups]), minlength=n_perturbations)
+    shared = np.bincount(
+        np.concatenate([g for g in groups if len(g) > 1] or [[]]).astype(int), minlength=n_perturbations
+    )
+    alone = np.flatnonzero((targets > 1) & (shared == targets))
+    return list(alone[:, None]) if len(alone) >= _MIN_COMBINATIONS else []
+
+
 def fit_error_scale(
-    factor: tuple,
-    solved: np.ndarray,
-    Y: np.ndarray,
-    groups: Sequence[np.ndarray],
+    genes: Missed,
+    combinations: Missed,
     *,
     noise: np.ndarray,
     weight: np.ndarray,
@@ -125,16 +145,12 @@ def fit_error_scale(
 
     Parameters
     ----------
-    factor
-        Cholesky factor of the covariance C of the P perturbations.
-    solved
-        C⁻¹ Y, (P, R).
-    Y
-        (P, R) effects.
-    groups
-        For each gene the perturbations that are left out with it.
+    genes
+        How the perturbations are predicted that are left out with each gene.
+    combinations
+        The same of :func:`combinations_alone`.
     noise
-        (P,) diagonal of C that is no signal.
+        (P,) variance of the measurements that is no signal.
     weight
         (P,) summed squared shares of the targets.
     connected
@@ -142,56 +158,39 @@ def fit_error_scale(
     scale
         (R,) signal variance of each response gene before it is stretched.
     standard_error
-        (P, R) of ``Y``, NaN where unknown.
+        (P, R) of the effects, NaN where unknown.
 
     Returns
     -------
     error, stretch
         ``stretch`` multiplies ``scale``.
     """
-    inverse = cho_solve(factor, np.eye(len(Y)))
-    columns = looked_at(Y.shape[1])
-    rows = np.concatenate(list(groups))
-    square, variance, missed = [], [], []
-    for group in groups:
-        block = np.linalg.inv(inverse[np.ix_(group, group)])
-        residual = block @ solved[group]
-        square.append(np.sum((Y[group] - residual) ** 2, axis=1))
-        variance.append(np.diag(block) - noise[group])
-        missed.append(residual[:, columns] ** 2)
     error, stretch = shape_and_stretch(
-        np.concatenate(square),
-        np.concatenate(variance),
-        np.concatenate(missed),
-        rows=rows,
+        genes.square,
+        genes.variance - noise[genes.rows],
+        genes.errors,
+        rows=genes.rows,
         weight=weight,
         connected=connected,
         scale=scale,
         standard_error=standard_error,
     )
-    # Combinations that can be left out by themselves, their genes being part of others.
-    targets = np.bincount(rows, minlength=len(Y))
-    shared = np.bincount(
-        np.concatenate([g for g in groups if len(g) > 1] or [[]]).astype(int), minlength=len(Y)
-    )
-    alone = np.flatnonzero((targets > 1) & (shared == targets))
-    if len(alone) < _MIN_COMBINATIONS:
+    alone = combinations.rows
+    if not len(alone):
         return error, stretch
-    diagonal = np.diag(inverse)[alone]
-    residual = solved[alone] / diagonal[:, None]
-    square = np.sum((Y[alone] - residual) ** 2, axis=1)
+    columns = looked_at(len(scale))
     expected = error.variance(
-        np.maximum(1.0 / diagonal - noise[alone], 1e-9),
-        square,
+        np.maximum(combinations.variance - noise[alone], 1e-9),
+        combinations.square,
         weight[alone],
         connected[alone],
         np.zeros(len(alone), dtype=bool),
         1.0,
     )
     beyond = _beyond(
-        residual[:, columns] ** 2,
+        combinations.errors,
         np.outer(expected, stretch * scale[columns]),
-        np.outer(square, scale[columns]) / scale.sum(),
+        np.outer(combinations.square, scale[columns]) / scale.sum(),
         _measured(standard_error, alone, columns),
     )
     return replace(error, combination=beyond), stretch
@@ -206,11 +205,6 @@ def _beyond(
     )
     on_average = np.sum(missed - measured - expected) / max(np.sum(unit), np.finfo(float).tiny)
     return float(max(np.quantile(needed, LEVEL), on_average, 0.0))
-
-
-def looked_at(n_response: int) -> np.ndarray:
-    """Numbers of the response genes that are looked at: one number needs no more than some of them."""
-    return np.unique(np.linspace(0, n_response - 1, min(n_response, _COLUMNS)).astype(int))
 
 
 def shape_and_stretch(
@@ -231,7 +225,8 @@ def shape_and_stretch(
     square, variance
         (n,) summed squares of their predictions, and the signal's variance.
     missed
-        (n, columns) squared errors of the response genes :func:`looked_at`.
+        (n, columns) squared errors of the response genes
+        :func:`~hyperperturb.models.measurements.looked_at`.
     rows
         (n,) which of the P perturbations each is; one with several targets is there several times.
     weight, connected, scale, standard_error

@@ -88,6 +88,19 @@ class GeneKernels:
             out.append(np.where(known, block, same.astype(np.float64)))
         return out[0], out[1]
 
+    def connection(self, genes: Sequence[str], others: Sequence[str]) -> np.ndarray:
+        """How alike genes are to others on average, (len(genes),): mean diffusion similarity, a gene itself left out.
+
+        Examples
+        --------
+        >>> similar = np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 1.0]])
+        >>> GeneKernels(("A", "B", "C"), similar).connection(["A", "B", "D"], ["A", "B"]).tolist()
+        [0.5, 0.5, 0.0]
+        """
+        alike = self.between(genes, others)[0]
+        same = np.array(genes, dtype=object)[:, None] == np.array(others, dtype=object)[None, :]
+        return np.where(same, 0.0, alike).sum(axis=1) / np.maximum((~same).sum(axis=1), 1)
+
     def renamed(self, names: Mapping[str, str]) -> GeneKernels:
         """The same similarities with other names for some genes."""
         return replace(
@@ -124,20 +137,6 @@ def gene_kernel(
         + parameters.hyperbolic * hyperbolic
         + parameters.own * same
     )
-
-
-def connection(kernels: GeneKernels, genes: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    """How alike genes are to others on average, (len(genes),): the mean diffusion similarity, without a gene itself.
-
-    Examples
-    --------
-    >>> kernels = GeneKernels(("A", "B", "C"), np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 1.0]]))
-    >>> connection(kernels, ["A", "B", "D"], ["A", "B"]).tolist()
-    [0.5, 0.5, 0.0]
-    """
-    alike = kernels.between(genes, others)[0]
-    same = np.array(genes, dtype=object)[:, None] == np.array(others, dtype=object)[None, :]
-    return np.where(same, 0.0, alike).sum(axis=1) / np.maximum((~same).sum(axis=1), 1)
 
 
 def sparse_design(targets: Sequence[Sequence[str]], genes: Sequence[str], factor: float) -> sparse.csr_array:

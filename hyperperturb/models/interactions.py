@@ -24,6 +24,7 @@ import pandas as pd
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, gene_kernel
+from hyperperturb.models.measurements import Precision
 
 Pair = tuple[str, str]
 
@@ -60,25 +61,28 @@ class Interactions:
 
     @classmethod
     def solved(
-        cls, targets: Sequence[Sequence[str]], factor: tuple, solved: np.ndarray, design: np.ndarray
+        cls,
+        pairs: tuple[Pair, ...],
+        precision: Precision,
+        design: np.ndarray,
+        with_pairs: np.ndarray,
+        coefficients: np.ndarray,
     ) -> Interactions:
         """Read the process off the solution of the whole head.
 
         Parameters
         ----------
-        targets
-            Targets of the P training perturbations.
-        factor
-            Cholesky factor (of ``scipy.linalg.cho_factor``) of the covariance C of the measured effects.
-        solved
-            C⁻¹ effects, (P, R).
-        design
-            (P, T) perturbations as sums of genes.
+        pairs
+            That the training combinations contain.
+        precision
+            C⁻¹ of the measured effects.
+        design, with_pairs
+            (P, T) perturbations as sums of genes, and (P, M) of pairs.
+        coefficients
+            ``with_pairs``ᵀ C⁻¹ effects, (M, R).
         """
-        pairs = pairs_of(targets)
-        B = memberships(targets, pairs)
-        inverse = cho_solve(factor, B)
-        return cls(pairs, B.T @ solved, B.T @ inverse, design.T @ inverse)
+        inverse = precision @ with_pairs
+        return cls(pairs, coefficients, with_pairs.T @ inverse, design.T @ inverse)
 
 
 def pairs_of(targets: Sequence[Sequence[str]]) -> tuple[Pair, ...]:

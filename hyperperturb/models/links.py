@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 
 from hyperperturb.data.network import Network
+from hyperperturb.models.measurements import LeftOut, Precision, columns_at_once
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def link_effects(
     design: sparse.csr_array | np.ndarray,
     genes: Sequence[str],
     response_genes: Sequence[str],
-) -> list[np.ndarray]:
-    """What each kind of edge adds to perturbations for a strength of 1, (P, R) float64 each.
+) -> list[sparse.csr_array]:
+    """What each kind of edge adds to perturbations for a strength of 1, (P, R) sparse each.
 
     Parameters
     ----------
@@ -103,37 +103,50 @@ def link_effects(
         (P, T) perturbations as sums of ``genes``.
     """
     shares = sparse.csr_array(design)
-    return [(shares @ kind).toarray() for kind in links.of(genes, response_genes)]
+    return [sparse.csr_array(shares @ kind) for kind in links.of(genes, response_genes)]
+
+
+def without_entries(effect: sparse.csr_array, rows: np.ndarray, columns: np.ndarray) -> sparse.csr_array:
+    """The same with nothing at some places: of a target's own response edges say nothing."""
+    there = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=effect.shape) > 0
+    return sparse.csr_array(effect - effect.multiply(there))
+
+
+def weighed(strengths: Sequence[float], effects: Sequence[sparse.csr_array]) -> sparse.csr_array:
+    """What all kinds of edges add, of what each adds for a strength of 1."""
+    return sum((s * each for s, each in zip(strengths, effects, strict=True)), start=0.0 * effects[0])
 
 
 def fit_strengths(
-    inverse: np.ndarray, Y: np.ndarray, effects: Sequence[np.ndarray], groups: Sequence[np.ndarray]
+    precision: Precision, left: LeftOut, Y: np.ndarray, effects: Sequence[sparse.csr_array]
 ) -> tuple[float, ...]:
     """The strengths under which left-out genes are predicted best, or zeros.
 
     Parameters
     ----------
-    inverse
-        (P, P) C⁻¹ of the covariance of the measured effects.
+    precision
+        Of the measured effects.
+    left
+        For each gene the perturbations that are left out with it.
     Y
         (P, R) effects.
     effects
-        What each kind of edge adds for a strength of 1, (P, R) each.
-    groups
-        For each gene the perturbations that are left out with it.
+        What each kind of edge adds for a strength of 1, (P, R) sparse each.
     """
+    n = len(effects)
+    gram, wanted = np.zeros((len(left.starts), n, n)), np.zeros((len(left.starts), n))
+    by_column = [sparse.csc_array(effect) for effect in effects]
+    for part in columns_at_once(Y.shape[1]):
+        values = (Y[:, part].astype(np.float64), *(effect[:, part].toarray() for effect in by_column))
+        error, *changes = (left.weights @ (precision @ each) for each in values)
 
-    def left_out(values: np.ndarray) -> np.ndarray:
-        """Errors of predicting these values, each gene left out with its perturbations, (n, R)."""
-        solved = inverse @ values
-        return np.concatenate([np.linalg.solve(inverse[np.ix_(g, g)], solved[g]) for g in groups])
+        def of_genes(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+            return np.add.reduceat(np.einsum("nr,nr->n", first, second), left.starts)
 
-    error = left_out(Y)
-    changes = np.stack([left_out(effect) for effect in effects])
-    ends = np.cumsum([0, *(len(g) for g in groups)])
-    parts = [slice(a, b) for a, b in pairwise(ends)]
-    gram = np.array([np.einsum("anr,bnr->ab", changes[:, part], changes[:, part]) for part in parts])
-    wanted = np.array([np.einsum("anr,nr->a", changes[:, part], error[part]) for part in parts])
+        for a, change in enumerate(changes):
+            wanted[:, a] += of_genes(change, error)
+            for b, other in enumerate(changes):
+                gram[:, a, b] += of_genes(change, other)
     total, all_wanted = gram.sum(axis=0), wanted.sum(axis=0)
     from_others = np.stack([_solve(total - g, all_wanted - w) for g, w in zip(gram, wanted, strict=True)])
     gain = 2.0 * np.sum(from_others * wanted, axis=1) - np.einsum(

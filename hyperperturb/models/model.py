@@ -352,9 +352,9 @@ def assemble(
 
 
 def _edges(head: EffectHead) -> sparse.coo_array:
-    """What each gene does to the response genes it is joined with, (n_genes, n_response)."""
+    """What each gene does to the response genes it is joined with, (n_genes, n_response); tables have it in them."""
     shape = len(head.kernels.genes), len(head.response_genes)
-    if not any(head.link_strengths):
+    if head.local is not None or not any(head.link_strengths):
         return sparse.coo_array(shape)
     kinds = head.kernels.links.of(head.kernels.genes, head.response_genes)
     return sparse.coo_array(sum(s * kind for s, kind in zip(head.link_strengths, kinds, strict=True)))

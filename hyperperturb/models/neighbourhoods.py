@@ -8,13 +8,14 @@ that the networks place near each other. See :mod:`hyperperturb.models.local_pro
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 from scipy.linalg import cholesky, solve_triangular
 
 from hyperperturb.models.gene_kernels import GeneKernels
+from hyperperturb.models.links import Links
 from hyperperturb.models.similarity import Similarity
 from hyperperturb.models.universe import louvain
 
@@ -43,6 +44,8 @@ class Neighbourhoods:
         Square similarities within each block; every gene is in one.
     look_up
         Row numbers, column numbers → the exact similarities of any genes, computed anew.
+    mean_similarity
+        Row numbers → the mean diffusion similarity of each of the N genes with these, without itself.
     inside
         Share of the network's weight between genes of one block: the lower, the more is left to the landmarks.
     """
@@ -51,6 +54,7 @@ class Neighbourhoods:
     landmarks: GeneKernels
     blocks: tuple[GeneKernels, ...]
     look_up: Callable[[np.ndarray, np.ndarray], GeneKernels]
+    mean_similarity: Callable[[np.ndarray], np.ndarray]
     inside: float
 
     def __contains__(self, gene: str) -> bool:
@@ -60,6 +64,11 @@ class Neighbourhoods:
     def hyperbolic(self) -> np.ndarray | None:
         """The similarities of the gene points with the landmarks, or None for a process without the space."""
         return self.landmarks.hyperbolic
+
+    @property
+    def links(self) -> Links | None:
+        """Edges of genes with response genes, or None for a process without them."""
+        return self.landmarks.links
 
     def renamed(self, names: Mapping[str, str]) -> Neighbourhoods:
         """The same similarities with other names for some genes."""
@@ -72,14 +81,23 @@ class Neighbourhoods:
             landmarks=named(self.landmarks),
             blocks=tuple(named(block) for block in self.blocks),
             look_up=lambda rows, columns: named(self.look_up(rows, columns)),
+            mean_similarity=self.mean_similarity,
             inside=self.inside,
         )
 
     def between(self, a: Sequence[str], b: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The exact similarities of some genes, as :meth:`GeneKernels.between` gives them; computed anew."""
+        return self.look_up(*(self._numbers([g for g in names if g in self]) for names in (a, b))).between(
+            a, b
+        )
+
+    def connection(self, genes: Sequence[str], others: Sequence[str]) -> np.ndarray:
+        """See :meth:`GeneKernels.connection`; all of both are among the N genes."""
+        return self.mean_similarity(self._numbers(others))[self._numbers(genes)]
+
+    def _numbers(self, genes: Sequence[str]) -> np.ndarray:
         row = {g: i for i, g in enumerate(self.genes)}
-        known = [np.array([row[g] for g in names if g in row], dtype=np.int64) for names in (a, b)]
-        return self.look_up(*known).between(a, b)
+        return np.array([row[g] for g in genes], dtype=np.int64)
 
 
 def find_neighbourhoods(
@@ -89,6 +107,7 @@ def find_neighbourhoods(
     proximity: Proximity | None,
     targets: Collection[str],
     *,
+    links: Links | None = None,
     landmarks: int = LANDMARKS,
     block: int = BLOCK,
     seed: int = 0,
@@ -111,6 +130,8 @@ def find_neighbourhoods(
         Similarity of their points, or None for a process without the space.
     targets
         Genes that some perturbation targets, all among ``genes``.
+    links
+        Edges of the genes with response genes.
     landmarks, block
         How many landmarks, and at most how many targets in a block.
     seed
@@ -135,9 +156,10 @@ def find_neighbourhoods(
     parts = _communities(adjacency, is_target, block, seed)
     return Neighbourhoods(
         genes=tuple(genes),
-        landmarks=between(everything, chosen),
+        landmarks=replace(between(everything, chosen), links=links),
         blocks=tuple(between(part, part) for part in parts),
         look_up=between,
+        mean_similarity=similarity.connection,
         inside=sum(float(adjacency[part][:, part].sum()) for part in parts)
         / max(float(adjacency.sum()), 1e-12),
     )

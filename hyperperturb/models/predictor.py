@@ -32,7 +32,12 @@ def target_kernels(
     """
     if len(targets) > EXACT_UP_TO:
         return find_neighbourhoods(
-            universe.genes, universe.adjacency, universe.similarity, proximity, targets
+            universe.genes,
+            universe.adjacency,
+            universe.similarity,
+            proximity,
+            targets,
+            links=universe.links,
         )
     row = {g: i for i, g in enumerate(universe.genes)}
     columns, everything = np.array([row[g] for g in targets]), np.arange(len(universe.genes))

@@ -37,6 +37,10 @@ class Similarity(ABC):
         """Similarities of some nodes with others (by default with each other), float32 ``(rows, columns)``."""
 
     @abstractmethod
+    def connection(self, others: np.ndarray) -> np.ndarray:
+        """Mean similarity of each node with some nodes (without itself where it is one of them), ``(N,)`` float64."""
+
+    @abstractmethod
     def relatives(self, k: int) -> np.ndarray:
         """Numbers of the (about) k most similar nodes of each node and of itself, ``(N, k + 1)``."""
 
@@ -67,6 +71,10 @@ class DenseSimilarity(Similarity):
     def block(self, rows: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
         """See :class:`Similarity`."""
         return self.values[np.ix_(rows, rows if columns is None else columns)]
+
+    def connection(self, others: np.ndarray) -> np.ndarray:
+        """See :class:`Similarity`."""
+        return _without_itself(self.values[:, others].sum(axis=1, dtype=np.float64), others)
 
     def relatives(self, k: int) -> np.ndarray:
         """See :class:`Similarity`."""
@@ -111,6 +119,11 @@ class SparseSimilarity(Similarity):
         out[rows[:, None] == columns] = 1.0
         return out
 
+    def connection(self, others: np.ndarray) -> np.ndarray:
+        """See :class:`Similarity`; by the sum of the others' profiles."""
+        profile = self.factor[others].sum(axis=0, dtype=np.float64)
+        return _without_itself(self.factor @ profile, others)
+
     def relatives(self, k: int) -> np.ndarray:
         """See :class:`Similarity`; chosen among the nodes that a node's walks visit most."""
         from hyperperturb.models.diffusion_kernels import best_of
@@ -143,6 +156,13 @@ class SparseSimilarity(Similarity):
     def matrix(self) -> sparse.csr_array:
         """The factor S."""
         return self.factor
+
+
+def _without_itself(total: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Means of sums of similarities with others, in which a node that is one of them is counted with 1."""
+    itself = np.zeros(len(total), dtype=bool)
+    itself[others] = True
+    return np.maximum(total - itself, 0.0) / np.maximum(len(others) - itself, 1)
 
 
 def _int32(matrix: sparse.csr_array) -> sparse.csr_array:

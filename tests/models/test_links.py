@@ -8,15 +8,24 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from hyperperturb.data import compute_effects, simulate_screen
 from hyperperturb.data.network import network_from_edges
+from hyperperturb.data.network_noise import with_permuted_genes
+from hyperperturb.evaluation.splits import gene_folds
 from hyperperturb.models.effect_head import EffectHead
-from hyperperturb.models.gene_kernels import GeneKernels, design_matrix, gene_groups
-from hyperperturb.models.links import Links, fit_strengths, link_effects, links_of
+from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, design_matrix, gene_groups
+from hyperperturb.models.links import Links, fit_strengths, link_effects, links_of, weighed
+from hyperperturb.models.measurements import ExactPrecision, LeftOut
+from hyperperturb.models.neighbourhoods import find_neighbourhoods
+from hyperperturb.models.predictor import fit_head
+from hyperperturb.models.similarity import DenseSimilarity, diffusion_similarity
+from hyperperturb.models.universe import build_universe
 
 N, R = 60, 90
 GENES = tuple(f"G{i:02d}" for i in range(N))
 RESPONSE = (*GENES[:30], *(f"R{i:02d}" for i in range(R - 30)))
 STRENGTHS = (-0.5, -0.8)
+ADDITIVE = KernelParameters(mean=0.3, diffusion=0.5, hyperbolic=0.0, own=0.3, noise=0.2, factor=0.9)
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +38,17 @@ def links() -> Links:
     return Links(GENES, RESPONSE, tuple(sparse.csr_array(x.astype(float)) for x in (joined, signs)))
 
 
+def of_edges(links: Links, design: np.ndarray, strengths=STRENGTHS) -> np.ndarray:
+    return weighed(strengths, link_effects(links, design, GENES, RESPONSE)).toarray()
+
+
 def screen(links: Links, strengths=STRENGTHS, *, seed: int = 1, noise: float = 0.3):
     """Forty singles and ten doubles of them: what the edges say, and what else happens."""
     rng = np.random.default_rng(seed)
     targets = [(g,) for g in GENES[:40]] + [(GENES[2 * i], GENES[2 * i + 1]) for i in range(10)]
     A = design_matrix(targets, GENES, 0.9)
     own = 0.4 * rng.normal(size=(N, R)) + 0.3 * rng.normal(size=R)
-    effect = A @ own + sum(
-        s * e for s, e in zip(strengths, link_effects(links, A, GENES, RESPONSE), strict=True)
-    )
+    effect = A @ own + of_edges(links, A, strengths)
     return targets, effect + noise * rng.normal(size=effect.shape), np.full(effect.shape, noise), own
 
 
@@ -70,10 +81,13 @@ def test_strengths_are_least_squares_over_left_out_genes(links):
     for rows in groups:
         rest = np.setdiff1d(np.arange(len(targets)), rows)
         weights = np.linalg.solve(C[np.ix_(rest, rest)], C[np.ix_(rest, rows)]).T
-        missed.append([values[rows] - weights @ values[rest] for values in (effect, *added)])
+        values = (effect, *(each.toarray() for each in added))
+        missed.append([each[rows] - weights @ each[rest] for each in values])
     error, *changes = (np.concatenate(parts).ravel() for parts in zip(*missed, strict=True))
     wanted = np.linalg.lstsq(np.column_stack(changes), error, rcond=None)[0]
-    assert fit_strengths(np.linalg.inv(C), effect, added, groups) == pytest.approx(wanted, rel=1e-6)
+    precision = ExactPrecision(C)
+    left = LeftOut.of(precision, groups, len(targets))
+    assert fit_strengths(precision, left, effect, added) == pytest.approx(wanted, rel=1e-6)
     assert wanted == pytest.approx(STRENGTHS, abs=0.1)
 
 
@@ -83,9 +97,7 @@ def test_neighbours_of_unseen_genes_are_predicted_to_respond(links):
     assert head.link_strengths == pytest.approx(STRENGTHS, abs=0.1)
     assert plain.link_strengths == ()
     asked = [(g,) for g in GENES[40:]]
-    truth = own[40:] + sum(
-        s * e for s, e in zip(STRENGTHS, link_effects(links, np.eye(N)[40:], GENES, RESPONSE), strict=True)
-    )
+    truth = own[40:] + of_edges(links, np.eye(N)[40:])
     with_links, without = (
         np.sum((h.predict(asked, standard_error=False)[0] - truth) ** 2) for h in (head, plain)
     )
@@ -111,8 +123,96 @@ def test_nine_tenths_lie_inside_with_edges_too(links):
     targets, effect, error, own = screen(links)
     head = fitted(targets, effect, error, links)
     asked = [(g,) for g in GENES[40:]]
-    truth = own[40:] + sum(
-        s * e for s, e in zip(STRENGTHS, link_effects(links, np.eye(N)[40:], GENES, RESPONSE), strict=True)
-    )
+    truth = own[40:] + of_edges(links, np.eye(N)[40:])
     mean, standard_error = head.predict(asked)
     assert 0.8 < np.mean(np.abs(mean - truth) < 1.645 * standard_error) < 0.97
+
+
+# Beyond the exact head: landmarks and neighbourhoods
+
+
+def test_with_all_genes_as_landmarks_edges_are_worth_the_same(links, make_graph):
+    """Strengths, predictions and standard errors to a hundredth of their size."""
+    targets, effect, error, _ = screen(links)
+    graph = make_graph(N)
+    similar = diffusion_similarity(graph)
+    near = find_neighbourhoods(
+        GENES, graph, DenseSimilarity(similar), None, GENES[:40], links=links, landmarks=N, block=10
+    )
+    exact, local = (
+        EffectHead.fit(targets, RESPONSE, effect, kernels=kernels, standard_error=error, parameters=ADDITIVE)
+        for kernels in (GeneKernels(GENES, similar, links=links), near)
+    )
+    assert exact.local is None
+    assert len(near.blocks) > 3
+    assert local.link_strengths == pytest.approx(exact.link_strengths, rel=1e-3)
+    assert local.link_strengths == pytest.approx(STRENGTHS, abs=0.1)
+    asked = [*((g,) for g in GENES), *targets[40:], (GENES[41], GENES[50])]
+    (mean, spread), (other, wanted) = local.predict(asked), exact.predict(asked)
+    assert np.abs(mean - other).max() < 0.01 * np.abs(other).max()
+    seen = slice(0, -1)  # of two genes that were never tested the exact head keeps no similarity
+    assert spread[seen] == pytest.approx(wanted[seen], rel=0.01)
+    # a few at a time, as a run's table of all genes is made
+    for part, some in local.means(GENES):
+        assert some == pytest.approx(mean[part], abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """A screen of three hundred genes, a third of them held out, and its truth."""
+    sim = simulate_screen(
+        seed=4, n_genes=450, n_regulators=150, n_single=300, n_double=0, n_cells=7000, n_batches=1
+    )
+    effects = compute_effects(sim.adata, column="perturbation", control="non-targeting")
+    split = gene_folds(effects.targets, folds=3, seed=0)[0]
+    train, test = (
+        effects.select([effects.perturbations[i] for i in rows]) for rows in (split.train, split.test)
+    )
+    true = sim.true_effects
+    truth = true.restrict_genes(effects.genes).select(test.perturbations).effect
+    return sim.network, train, test, truth
+
+
+def held_out(network, train, test, truth, *, landmarks=None, edges=True) -> tuple[float, float]:
+    """Squared error against the truth over the training mean's, and how many measured effects lie inside."""
+    targets = sorted({g for target in (*train.targets, *test.targets) for g in target})
+    universe = build_universe([network], targets=targets, response_genes=train.genes, max_genes=1000)
+    known = universe.links if edges else None
+    if landmarks is None:
+        kernels = GeneKernels(universe.genes, universe.diffusion, links=known)
+    else:
+        kernels = find_neighbourhoods(
+            universe.genes,
+            universe.adjacency,
+            universe.similarity,
+            None,
+            targets,
+            links=known,
+            landmarks=landmarks,
+            block=60,
+        )
+        assert len(kernels.blocks) > 3
+    mean, error = fit_head(train, kernels).predict(test.targets)
+    others = np.array([~np.isin(test.genes, target) for target in test.targets])
+    of_mean = np.sum((train.effect.mean(axis=0) - truth)[others] ** 2)
+    spread = np.sqrt(error**2 + test.standard_error**2)
+    covered = np.abs(mean - test.effect)[others] < 1.645 * spread[others]
+    return float(np.sum((mean - truth)[others] ** 2) / of_mean), float(covered.mean())
+
+
+def test_landmarks_lose_nothing_of_what_edges_say(simulated):
+    exact, plain = (held_out(*simulated, edges=edges)[0] for edges in (True, False))
+    local, inside = held_out(*simulated, landmarks=60)
+    without, _ = held_out(*simulated, landmarks=60, edges=False)
+    assert plain - exact > 0.1
+    assert without - local > 0.9 * (plain - exact)
+    assert 0.85 < inside < 0.95
+
+
+def test_a_useless_network_costs_next_to_nothing_with_landmarks_too(simulated):
+    network, *screen = simulated
+    useless = with_permuted_genes(network, seed=0)
+    error, inside = held_out(useless, *screen, landmarks=60)
+    assert error < 1.01
+    assert error < 1.005 * held_out(useless, *screen, landmarks=60, edges=False)[0]
+    assert 0.85 < inside < 0.95

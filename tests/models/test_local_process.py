@@ -13,9 +13,11 @@ from scipy import sparse
 
 from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.error_scale import ErrorScale
-from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, design_matrix, gene_groups
+from hyperperturb.models.gene_kernels import GeneKernels, KernelParameters, gene_groups, sparse_design
+from hyperperturb.models.local_precision import LocalPrecision, arrange
 from hyperperturb.models.local_prior import make_prior
-from hyperperturb.models.local_process import arrange, solve
+from hyperperturb.models.local_process import LocalProcess
+from hyperperturb.models.measurements import LeftOut, solve
 from hyperperturb.models.neighbourhoods import find_neighbourhoods
 from hyperperturb.models.similarity import DenseSimilarity
 
@@ -52,13 +54,25 @@ def make(drawn, near, make_graph):
     return make
 
 
-def solved(drawn, neighbourhoods, groups=None):
+def solved(drawn, neighbourhoods, noise, groups):
+    """The design, the process, the likeliest scales, and what leaving groups out would have missed."""
     targets = tuple(sorted({g for target in drawn.targets for g in target}))
-    design = sparse.csr_array(design_matrix(drawn.targets, targets, PARAMETERS.factor))
-    noise = np.linspace(0.2, 0.6, len(drawn.targets))
-    prior = make_prior(neighbourhoods, PARAMETERS)
-    each = groups or (lambda A: [np.array([i]) for i in range(A.shape[0])])
-    return prior, design.toarray(), noise, *solve(arrange(prior, targets, design), drawn.effect, noise, each)
+    A = sparse_design(drawn.targets, targets, PARAMETERS.factor)
+    precision = LocalPrecision(arrange(make_prior(neighbourhoods, PARAMETERS), targets, A), noise)
+    left = LeftOut.of(precision, groups, len(noise))
+    nothing = sparse.csc_array(drawn.effect.shape)
+    read, likely, (missed,) = solve(precision, [A, precision.features], drawn.effect, nothing, [left])
+    connected = neighbourhoods.connection(precision.system.prior.genes, targets)
+    return A.toarray(), LocalProcess.solved(precision, *read, connected), likely, missed
+
+
+@pytest.fixture(scope="module")
+def noise(drawn):
+    return np.linspace(0.2, 0.6, len(drawn.targets))
+
+
+def each(noise):
+    return list(np.arange(len(noise))[:, None])
 
 
 # Neighbourhoods
@@ -112,38 +126,31 @@ def test_with_all_targets_as_landmarks_it_is_the_exact_process(drawn, near, make
         parameters=PARAMETERS,
     )
     neighbourhoods = make(landmarks=1000, block=10)
-    targets = head.target_genes
-    design = sparse.csr_array(design_matrix(drawn.targets, targets, PARAMETERS.factor))
-    process, left = solve(
-        arrange(make_prior(neighbourhoods, PARAMETERS), targets, design),
-        drawn.effect,
-        np.full(len(drawn.targets), PARAMETERS.noise),
-        lambda A: gene_groups_of(A),
-    )
+    noise = np.full(len(drawn.targets), PARAMETERS.noise)
+    groups = gene_groups(drawn.targets, head.target_genes)
+    _, process, likely, _ = solved(drawn, neighbourhoods, noise, groups)
     asked = [*drawn.genes, "NOWHERE"]
     single = [(g,) for g in asked]
     assert process.mean(asked) == pytest.approx(head.predict(single, standard_error=False)[0], abs=1e-4)
     variance = (replace(head, error=ErrorScale()).predict(single)[1] ** 2 / head.scale)[:, 0]
     assert np.diag(process.covariance(asked)) == pytest.approx(variance, abs=1e-5)
     assert process.support(asked) == pytest.approx(head.support(asked), abs=1e-5)
-    assert left.likely / left.likely.mean() == pytest.approx(head.scale / head.scale.mean(), rel=1e-4)
+    assert likely / likely.mean() == pytest.approx(head.scale / head.scale.mean(), rel=1e-4)
     local = EffectHead.fit(
         drawn.targets, drawn.response, drawn.effect, kernels=neighbourhoods, parameters=PARAMETERS
     )
     assert local.error.size == pytest.approx(head.error.size, rel=1e-4)
     assert local.error.cap == pytest.approx(head.error.cap, rel=1e-4)
-    assert (local.error.connection, local.error.combination > 0) == (0.0, True), "similarities are not kept"
-
-
-def gene_groups_of(A):
-    columns = sparse.csc_array(A)
-    return [columns.indices[columns.indptr[i] : columns.indptr[i + 1]] for i in range(A.shape[1])]
+    assert vars(local.error) == pytest.approx(vars(head.error), rel=1e-2, abs=1e-3)
+    pairs = [*single, *drawn.targets]
+    assert local.predict(pairs)[1] == pytest.approx(head.predict(pairs)[1], rel=1e-2)
 
 
 @pytest.mark.parametrize("block", [10, 40])
-def test_it_is_the_process_with_the_kernel_it_says(drawn, make, block):
+def test_it_is_the_process_with_the_kernel_it_says(drawn, make, noise, block):
     """Combinations join blocks here; the dense solution of the same kernel is what counts."""
-    prior, A, noise, process, left = solved(drawn, make(landmarks=15, block=block))
+    A, process, likely, left = solved(drawn, make(landmarks=15, block=block), noise, each(noise))
+    prior = process.prior
     genes = prior.genes
     rows = prior.rows(genes)
     U = prior.features_of(rows)
@@ -157,15 +164,14 @@ def test_it_is_the_process_with_the_kernel_it_says(drawn, make, block):
     explained = np.diag((K - prior.mean)[:, at] @ A.T @ inverse @ A @ (K - prior.mean)[at])
     assert process.support(genes) == pytest.approx(explained / prior.alone, abs=1e-5)
     residual = (inverse @ drawn.effect) / np.diag(inverse)[:, None]
-    assert left.observed == pytest.approx(np.sum(residual**2), rel=1e-5)
     assert left.variance.sum() == pytest.approx(np.sum(1.0 / np.diag(inverse)), rel=1e-6)
-    assert left.missed.sum() == pytest.approx(left.observed, rel=1e-6)
+    assert left.errors == pytest.approx(residual**2, rel=1e-5)
     assert left.square.sum() == pytest.approx(np.sum((drawn.effect - residual) ** 2), rel=1e-5)
-    assert left.likely == pytest.approx(np.mean(drawn.effect * (inverse @ drawn.effect), axis=0), rel=1e-5)
+    assert likely == pytest.approx(np.mean(drawn.effect * (inverse @ drawn.effect), axis=0), rel=1e-5)
 
 
-def test_genes_outside_the_networks_get_the_mean_and_no_support(drawn, make):
-    *_, process, _ = solved(drawn, make(landmarks=15, block=40))
+def test_genes_outside_the_networks_get_the_mean_and_no_support(drawn, make, noise):
+    _, process, *_ = solved(drawn, make(landmarks=15, block=40), noise, each(noise))
     mean = process.mean(["ALONE0", "ALONE3", "NOWHERE"])
     assert mean[0] == pytest.approx(mean[2], abs=1e-6)
     assert (process.support(["ALONE0", "NOWHERE"]) < 1e-9).all()
@@ -174,23 +180,27 @@ def test_genes_outside_the_networks_get_the_mean_and_no_support(drawn, make):
     assert variance[0, 0] > variance[2, 2]
 
 
-def test_groups_are_left_out_together(drawn, make):
+def test_groups_are_left_out_together(drawn, make, noise):
     """The closed form against really leaving each gene's perturbations out."""
-    prior, A, noise, process, left = solved(drawn, make(landmarks=15, block=40), groups=gene_groups_of)
+    targets = sorted({g for target in drawn.targets for g in target})
+    groups = gene_groups(drawn.targets, targets)
+    A, process, _, left = solved(drawn, make(landmarks=15, block=40), noise, groups)
+    prior = process.prior
     at = prior.rows(process.target_genes)
     U = prior.features_of(at)
     K = U @ U.T + prior.residual_between(at, at).toarray()
     C = A @ K @ A.T + np.diag(noise)
-    observed = 0.0
-    for rows in gene_groups(drawn.targets, process.target_genes):
+    observed = []
+    for rows in groups:
         rest = np.setdiff1d(np.arange(len(A)), rows)
         predicted = C[np.ix_(rows, rest)] @ np.linalg.solve(C[np.ix_(rest, rest)], drawn.effect[rest])
-        observed += np.sum((drawn.effect[rows] - predicted) ** 2)
-    assert left.observed == pytest.approx(observed, rel=1e-5)
+        observed.append((drawn.effect[rows] - predicted) ** 2)
+    assert left.errors == pytest.approx(np.concatenate(observed), rel=1e-5)
 
 
-def test_the_nearest_are_those_of_the_kernel(drawn, make):
-    prior, *_, process, _ = solved(drawn, make(landmarks=15, block=40))
+def test_the_nearest_are_those_of_the_kernel(drawn, make, noise):
+    _, process, *_ = solved(drawn, make(landmarks=15, block=40), noise, each(noise))
+    prior = process.prior
     gene = process.target_genes[0]
     assert process.nearest(gene, 3)[0] == gene
     at = prior.rows(process.target_genes)

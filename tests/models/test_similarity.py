@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from hyperperturb.models.gene_kernels import GeneKernels
 from hyperperturb.models.similarity import (
     DenseSimilarity,
     SparseSimilarity,
@@ -105,3 +106,17 @@ def test_walks_of_twenty_thousand_nodes_need_memory_for_their_entries_only():
     tracemalloc.stop()
     assert isinstance(similarity, SparseSimilarity)
     assert peak < 150e6 < 4 * n * n / 10, "a tenth of a dense matrix"
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_connection_with_some_nodes_is_their_mean_similarity(exact):
+    rng = np.random.default_rng(3)
+    upper = np.triu(rng.uniform(size=(50, 50)) * (rng.uniform(size=(50, 50)) < 0.1), 1)
+    found = network_similarity([sparse.csr_array(upper + upper.T)], exact=exact)
+    others = np.array([0, 7, 20, 21, 49])
+    genes = [f"G{i}" for i in range(50)]
+    wanted = GeneKernels(tuple(genes), found.block(np.arange(50))).connection(
+        genes, [genes[i] for i in others]
+    )
+    assert found.connection(others) == pytest.approx(wanted, abs=1e-6)
+    assert found.connection(others).max() > 0.01
