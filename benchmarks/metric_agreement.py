@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from _report import header
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import false_discovery_control
 
 from hyperperturb.data import compute_effects, simulate_screen
 from hyperperturb.evaluation.energy import CellSample, energy_distance
@@ -60,11 +60,11 @@ def ours(
     judged = Judged.of(effects)
     everything = np.arange(len(predicted))
     cases = judged.cases(predicted, everything, np.zeros(predicted.shape[1]))
-    z = np.abs(judged.effect / effects.standard_error.astype(np.float64))
-    fdr = np.ones_like(z)
+    p = effects.p_values()
+    fdr = np.ones_like(p)
     for row in everything:
-        tested = ~judged.own[row] & (effects.standard_error[row] > 0)
-        fdr[row, tested] = false_discovery_control(2 * norm.sf(z[row, tested]))
+        tested = ~judged.own[row] & np.isfinite(p[row])
+        fdr[row, tested] = false_discovery_control(p[row, tested])
     quiet = ~judged.own.any(
         axis=0
     )  # genes that are no targets: there it does not matter whose target is left out

@@ -37,8 +37,8 @@ _HELP = {
     "by chance": GLOSSARY["by chance"],
     "p": "Share of random deals of the cells that reach the distance.",
     "p, adjusted": "Adjusted for the number of perturbations (Benjamini and Hochberg).",
-    "significant genes": "Response genes that differ from the controls (Welch's tests, 5 % false discovery rate), "
-    "without the targets themselves.",
+    "significant genes": "Response genes that differ from the controls (moderated variances, 5 % false discovery "
+    "rate), without the targets themselves.",
     "target": "Of the measured targets the one that moved least.",
     "effect on target": "In natural-log units.",
     "expression left": "Share of the control's expression of the target.",

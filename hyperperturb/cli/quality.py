@@ -57,7 +57,7 @@ def quality(
     """Judge a screen: effects beyond chance, targets, guides, batches, and what a reviewer would raise.
 
     Energy distances are between cells on principal components (Euclidean, not squared), with the p-value of a
-    permutation test; significant genes are Welch's tests with a false discovery rate of 5 %.
+    permutation test; significant genes are tested with moderated variances, at a false discovery rate of 5 %.
     """
     from hyperperturb.runs.config import existing_screen
 

@@ -41,8 +41,8 @@ class Effects:
         ``(P, R)`` float32: mean of log1p(CP10k) over the cells of a perturbation minus that over control cells (of the
         same batches, where effects were computed so); natural-log units.
     standard_error
-        ``(P, R)`` float32: sqrt(var_p / n_p + var_c / n_c) with unbiased variances; NaN where unknown (a perturbation
-        of one cell, tables without errors).
+        ``(P, R)`` float32: sqrt(var_p / n_p + var_c / n_c) with variances that are moderated, because few cells tell
+        theirs badly (:mod:`hyperperturb.data.moderation`); NaN where unknown (tables without errors).
     n_cells
         ``(P,)`` int64; 0 where unknown.
     control
@@ -107,6 +107,42 @@ class Effects:
                 hint="Compute the effects from the screen.",
             )
         return self.effect + self.control_mean
+
+    def p_values(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Test effects against none, two-sided.
+
+        Effect over standard error, with the skewness that the gene's levels in the control cells leave to a mean of so
+        few cells (:func:`~hyperperturb.data.moderation.two_sided`); normal where the table does not tell the levels.
+
+        Parameters
+        ----------
+        rows
+            ``(Q,)`` numbers of perturbations; None tests all.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(Q, R)`` float64; NaN where there is no standard error or it is 0 (a gene that no cell expresses).
+        """
+        from hyperperturb.data.moderation import shape_of_levels, skewness_of_difference, two_sided
+
+        rows = np.arange(len(self.perturbations)) if rows is None else rows
+        skewness = np.zeros(len(self.genes))
+        if (
+            self.control_mean is not None
+            and self.control_variance is not None
+            and self.control_detected is not None
+        ):
+            skewness, _ = shape_of_levels(
+                self.control_mean, self.control_variance, self.control_detected, self.n_control_cells
+            )
+        p = np.full((len(rows), len(self.genes)), np.nan)
+        for at, row in enumerate(rows):
+            error = self.standard_error[row]
+            there = np.isfinite(error) & (error > 0)
+            few = skewness_of_difference(skewness[there], int(self.n_cells[row]), self.n_control_cells)
+            p[at, there] = two_sided(self.effect[row, there].astype(np.float64) / error[there], few)
+        return p
 
     def index(self, label: str) -> int:
         """Give the row of a perturbation.

@@ -249,7 +249,9 @@ def compute_protein_effects(
         codes=assigned.codes,
         n_cells=n[[0, *(kept + 1)]],
     )
-    effects = effects_of_sums(sums[[0, *(kept + 1)]], some, file.names, control=control, mode=mode)
+    effects = effects_of_sums(
+        sums[[0, *(kept + 1)]], some, file.names, control=control, mode=mode, zeros=False
+    )
     if found.values == "levels":  # what is no count cannot say whether anything was seen
         effects = replace(effects, detected=None, control_detected=None)
     report(1.0, "Effects on proteins computed")

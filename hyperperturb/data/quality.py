@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperperturb.data.assignment import Assignment, assign_cells
 from hyperperturb.data.effects import Mode
+from hyperperturb.data.moderation import shape_of_levels, skewness_of_difference, two_sided
 from hyperperturb.data.normalise import log_normalise
 from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.data.quality_guides import (
@@ -24,17 +25,15 @@ from hyperperturb.data.quality_guides import (
 from hyperperturb.data.quality_measures import (
     N_VARIABLE,
     EnergyTester,
-    Welch,
     adjusted,
     imbalance,
     principal_components,
-    welch,
 )
 from hyperperturb.data.quality_report import RATE, BatchQuality, GuideQuality, PerturbationQuality, Quality
 from hyperperturb.data.quality_warnings import find_warnings
 from hyperperturb.data.screen import count_labels, find_batch_column
 from hyperperturb.data.statistics import label_sums
-from hyperperturb.data.sums import moments
+from hyperperturb.data.sums import effects_of_sums, moderation_of_sums, moments
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import finite
 from hyperperturb.progress import Progress, RateMeter, scaled
@@ -121,7 +120,7 @@ def assess_quality(
         units = make_units(source, assigned, None, seed=seed)
     sums = label_sums(source, units.codes, len(units.n_cells), progress=scaled(progress, 0.0, 0.4))
     by_genes, guides, within, between = _judge_genes(
-        source, assigned, units, sums, mode, seed, scaled(progress, 0.4, 0.6)
+        source, assigned, units, sums, control, mode, seed, scaled(progress, 0.4, 0.6)
     )
     cells = _place_cells(
         source, assigned, _variable(sums, int(units.n_cells.sum())), seed, scaled(progress, 0.6, 0.8)
@@ -169,18 +168,20 @@ def _judge_genes(
     assigned: Assignment,
     units: Units,
     sums: np.ndarray,
+    control: str,
     mode: Mode,
     seed: int,
     report: Progress,
 ) -> tuple[list[dict[str, Any]], tuple[GuideQuality, ...], float | None, float | None]:
-    """Significant genes, the targets' own response and the agreement of guides, from sums by unit.
-
-    A gene that happens to be silent in some dozen cells has no variance there, and the plain test calls it changed: the
-    variance of a perturbation is taken to be at least that of the controls.
-    """
+    """Significant genes, the targets' own response and the agreement of guides, from sums by unit."""
     n_controls = int(assigned.n_cells[0])
-    mean, variance = moments(sums[0] + sums[1], n_controls)
     halves = [moments(sums[half], max(int(units.n_cells[half]), 1))[0] for half in (0, 1)]
+    labels = _by_label(sums, units.perturbation, len(assigned.n_cells))
+    effects = effects_of_sums(labels, assigned, screen.genes, control=control, mode=mode)
+    mean, variance = moments(labels[0], n_controls)
+    moderate = moderation_of_sums(labels, assigned.n_cells)
+    del labels
+    skewness, _ = shape_of_levels(mean, variance, effects.control_detected, n_controls)
     place = {gene: i for i, gene in enumerate(screen.genes)}
     own = [np.array([place[g] for g in t if g in place], dtype=np.int64) for t in assigned.targets]
     names = [[screen.genes[g] for g in targets] for targets in own]
@@ -192,33 +193,39 @@ def _judge_genes(
     signal = np.zeros(len(assigned.n_cells))
     meter = RateMeter(report, len(own), "Testing genes", "perturbations")
     for i, targets in enumerate(own):
-        n = int(assigned.n_cells[i + 1])
-        own_mean, own_variance = moments(sums[members[i + 1]].sum(axis=0), n)
-        tested = welch(own_mean, np.maximum(own_variance, variance), n, mean, variance, n_controls)
+        difference, error = effects.effect[i].astype(np.float64), effects.standard_error[i]
+        p = effects.p_values(np.array([i]))[0]
         keep = np.ones(screen.n_genes, dtype=bool)
         keep[targets] = False
-        known = bool(np.isfinite(tested.p).any())
+        known = bool(np.isfinite(p).any())
         if known and keep.any():
-            apart = tested.difference[keep].var() - np.nanmean(tested.standard_error[keep] ** 2)
+            apart = difference[keep].var() - np.nanmean(np.square(error[keep], dtype=np.float64))
             signal[i + 1] = max(float(apart), 0.0)
-        row = {"significant_genes": int(tested.significant(keep, RATE).sum()) if known else None}
-        rows.append(row | _judge_target(tested.at(targets), mean[targets], names[i], mode))
+        found = (adjusted(np.where(keep, p, np.nan)) < RATE).sum()
+        row = {"significant_genes": int(found) if known else None}
+        rows.append(
+            row
+            | _judge_target(difference[targets], error[targets], p[targets], mean[targets], names[i], mode)
+        )
         meter(i + 1)
 
     named = [unit for unit in range(2, len(units.guide)) if units.guide[unit] and n_controls >= 4]
     numbers = units.perturbation[named].tolist()
-    effects, noise, guides = [], [], []
+    of_controls = moderate(variance, n_controls) / n_controls
+    differences, noise, guides = [], [], []
     for unit, number in zip(named, numbers, strict=True):
         n = int(units.n_cells[unit])
         own_mean, own_variance = moments(sums[unit], n)
-        effects.append(np.stack([own_mean - half for half in halves]).astype(np.float32))
-        noise.append(float((own_variance / n + 2 * variance / n_controls).mean()))
+        square = moderate(own_variance, n) / n
+        differences.append(np.stack([own_mean - half for half in halves]).astype(np.float32))
+        noise.append(float((square + 2 * of_controls).mean()))
         at = own[number - 1]
-        spread = np.maximum(own_variance[at], variance[at])
-        tested = welch(own_mean[at], spread, n, mean[at], variance[at], n_controls)
-        guides.append(_judge_target(tested, mean[at], names[number - 1], mode))
+        difference, error = own_mean[at] - mean[at], np.sqrt(square[at] + of_controls[at])
+        few = skewness_of_difference(skewness[at], n, n_controls)
+        p = two_sided(np.divide(difference, error, out=np.full(len(at), np.nan), where=error > 0), few)
+        guides.append(_judge_target(difference, error, p, mean[at], names[number - 1], mode))
     agreement = guide_agreement(
-        effects,
+        differences,
         numbers,
         units.n_cells[named].tolist(),
         [own[number - 1] for number in numbers],
@@ -245,7 +252,22 @@ def _judge_genes(
     return rows, table, finite(agreement.within), finite(agreement.between)
 
 
-def _judge_target(tested: Welch, control_mean: np.ndarray, names: list[str], mode: Mode) -> dict[str, Any]:
+def _by_label(sums: np.ndarray, label: np.ndarray, n_labels: int) -> np.ndarray:
+    """Sums of the units of each label, (n_labels, G, 3)."""
+    out = np.zeros((n_labels, *sums.shape[1:]))
+    for unit, number in enumerate(label):
+        out[number] += sums[unit]
+    return out
+
+
+def _judge_target(
+    difference: np.ndarray,
+    error: np.ndarray,
+    p: np.ndarray,
+    control_mean: np.ndarray,
+    names: list[str],
+    mode: Mode,
+) -> dict[str, Any]:
     """The measured target that moved least in the wanted direction, from the tests of all of them."""
     if not names:
         return {
@@ -256,16 +278,16 @@ def _judge_target(tested: Welch, control_mean: np.ndarray, names: list[str], mod
             "target_visible": False,
         }
     sign = 1.0 if mode == "activation" else -1.0
-    at = int(np.argmin(sign * tested.difference))
+    at = int(np.argmin(sign * difference))
     level = np.expm1(control_mean[at])  # counts per 10,000 of a typical control cell
     wanted = abs(np.log1p(level * (2.0 if mode == "activation" else 0.5)) - control_mean[at])
-    left = np.expm1(control_mean[at] + tested.difference[at]) / level if level > 0 else np.nan
+    left = np.expm1(control_mean[at] + difference[at]) / level if level > 0 else np.nan
     return {
         "target": names[at],
-        "target_effect": finite(tested.difference[at]),
+        "target_effect": finite(difference[at]),
         "target_remaining": finite(left),
-        "target_p": finite(tested.p[at]),
-        "target_visible": bool(wanted > _VISIBLE * tested.standard_error[at]),
+        "target_p": finite(p[at]),
+        "target_visible": bool(wanted > _VISIBLE * error[at]),
     }
 
 

@@ -27,11 +27,11 @@ class PerturbationQuality(BaseModel):
         Energy distance of its cells to the controls on principal components, what permutations of the cells give on
         average, their p-value, and that adjusted for the number of perturbations.
     significant_genes
-        Response genes (own targets left out) that differ from the controls: Welch on log1p(CP10k), 5 % FDR, with the
-        variance of a perturbation at least that of the controls (few cells underestimate it).
+        Response genes (own targets left out) that differ from the controls at 5 % FDR
+        (:meth:`~hyperperturb.data.effects.Effects.p_values`).
     target, target_effect, target_remaining, target_p
         The measured target that moved least in the wanted direction: natural-log effect, the share of the control's
-        expression that is left, Welch's p-value.
+        expression that is left, the p-value.
     target_visible
         Whether a change by half (or to double, for activation) would have shown with so many cells.
     guides, guide_agreement, guide_expected

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from scipy import sparse
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import false_discovery_control
 
 from hyperperturb.evaluation.energy import CellSample
 
@@ -142,19 +142,15 @@ def _register(
     return add
 
 
-def significant_genes(
-    effect: np.ndarray, standard_error: np.ndarray, own: np.ndarray, *, rate: float = FDR
-) -> np.ndarray:
+def significant_genes(p: np.ndarray, own: np.ndarray, *, rate: float = FDR) -> np.ndarray:
     """Which measured effects differ from zero, perturbation by perturbation.
 
-    Two-sided normal tests of effect over standard error, Benjamini–Hochberg over the response genes of a perturbation
-    without its targets. An effect without a standard error is not significant, nor is one whose error is 0 (a gene
-    that no cell expresses).
+    Benjamini–Hochberg over the response genes of a perturbation without its targets.
 
     Parameters
     ----------
-    effect, standard_error
-        (P, R) each.
+    p
+        (P, R) p-values (:meth:`~hyperperturb.data.effects.Effects.p_values`); NaN was not tested.
     own
         (P, R) bool: entries that belong to a target of the perturbation.
     rate
@@ -167,17 +163,15 @@ def significant_genes(
 
     Examples
     --------
-    >>> effect = np.array([[2.0, 0.1, -3.0, 5.0]])
     >>> own = np.array([[False, False, False, True]])
-    >>> significant_genes(effect, np.full((1, 4), 0.5), own).tolist()
+    >>> significant_genes(np.array([[0.001, 0.8, 0.02, 0.0001]]), own).tolist()
     [[True, False, True, False]]
     """
-    out = np.zeros(effect.shape, dtype=bool)
-    tested = np.isfinite(standard_error) & (standard_error > 0) & ~own
+    out = np.zeros(p.shape, dtype=bool)
+    tested = np.isfinite(p) & ~own
     for row in np.flatnonzero(tested.any(axis=1)):
         there = tested[row]
-        z = np.abs(effect[row, there].astype(np.float64) / standard_error[row, there])
-        out[row, there] = false_discovery_control(2 * norm.sf(z), method="bh") < rate
+        out[row, there] = false_discovery_control(p[row, there], method="bh") < rate
     return out
 
 

@@ -54,7 +54,7 @@ class Judged:
             effect = effect.astype(np.float64)
         significant = np.zeros(own.shape, dtype=bool)
         rows = np.arange(len(own)) if rows is None else rows
-        significant[rows] = significant_genes(effect[rows], effects.standard_error[rows], own[rows])
+        significant[rows] = significant_genes(effects.p_values(rows), own[rows])
         return cls(effects.perturbations, effect, own, significant, cells)
 
     def cases(self, predicted: np.ndarray, rows: np.ndarray, reference: np.ndarray) -> Cases:

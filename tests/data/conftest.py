@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from hyperperturb.data.moderation import Moderation, shape_of_levels
+
 
 def small_adata(n_cells: int = 240, n_genes: int = 30, seed: int = 0) -> ad.AnnData:
     """Counts of four perturbations and controls; G0, G1 and G2 are targets."""
@@ -39,3 +41,12 @@ def adata() -> ad.AnnData:
 def papalexi(shared_data: Path) -> Path:
     """A real screen: ECCITE-seq, 25 knock-outs."""
     return shared_data / "screens" / "papalexi2021_thp1_299genes.h5ad"
+
+
+def moderated_variance(mean, variance, seen, n):
+    """Variances of labels, the controls first, shrunk towards those within all of them."""
+    n = np.asarray(n)
+    pooled = (n - 1) @ np.nan_to_num(variance) / (n - 1).sum()
+    _, kurtosis = shape_of_levels(n @ mean / n.sum(), pooled, n @ seen / n.sum(), n.sum())
+    moderate = Moderation.fit(variance, n, pooled, kurtosis)
+    return np.array([moderate(row, m) for row, m in zip(variance, n, strict=True)])

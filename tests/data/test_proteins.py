@@ -18,6 +18,7 @@ from hyperperturb.data.protein_names import match_cells, offers
 from hyperperturb.data.proteins import clr, compute_protein_effects, look_at_proteins
 from hyperperturb.data.screen import open_screen
 from hyperperturb.errors import HyperPerturbError
+from tests.data.conftest import moderated_variance
 
 NAMES = ["CD86", "PDL1", "PDL2", "CD366"]
 LABELS = {"column": "perturbation", "control": "control"}
@@ -40,7 +41,15 @@ def expected(adata, counts) -> tuple[pd.DataFrame, pd.DataFrame]:
     logs = np.log(some + 1)
     levels = logs.sub(logs.mean(axis=1), axis=0)
     groups = levels.groupby(adata.obs["perturbation"].astype(str).reindex(levels.index))
-    mean, error = groups.mean(), groups.var() / groups.size().to_numpy()[:, None]
+    mean, variance, n = groups.mean(), groups.var(), groups.size()
+    order = ["control", *(label for label in mean.index if label != "control")]
+    mean, variance, n = mean.loc[order], variance.loc[order], n.loc[order]
+    shown = np.ones(mean.shape)  # centred ratios are not zero where nothing was counted
+    error = pd.DataFrame(
+        moderated_variance(mean.to_numpy(), variance.to_numpy(), shown, n) / n.to_numpy()[:, None],
+        index=mean.index,
+        columns=mean.columns,
+    )
     return mean - mean.loc["control"], np.sqrt(error + error.loc["control"])
 
 
