@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +16,7 @@ from hyperperturb.cli.console import (
     show_progress,
 )
 from hyperperturb.cli.inputs import check_table_path, write_table
-from hyperperturb.cli.use import Run
+from hyperperturb.cli.use import Csv, Run
 
 _SHOWN = 15
 
@@ -34,15 +33,7 @@ def cells(
     ] = 5000,
     everything: Annotated[bool, typer.Option("--all", help="Draw all cells, through Dask.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of drawing and layout.")] = 0,
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            "--csv",
-            metavar="OUT",
-            help="Write one row a cell here (.csv, .csv.gz, .tsv, .parquet).",
-            show_default=False,
-        ),
-    ] = None,
+    csv: Csv = None,
     output_dir: OutputDir = None,
     as_json: Json = False,
     debug: Debug = False,

@@ -102,6 +102,7 @@ def judge(
     settings: TrainingSettings,
     *,
     kernels: GeneKernels | Neighbourhoods | None = None,
+    universe: Universe | None = None,
     progress: Progress | None = None,
 ) -> tuple[CrossValidation, HeldOut]:
     """Score the model beside baselines and variants on what is held out.
@@ -114,6 +115,8 @@ def judge(
         Of gene points that are trained.
     kernels
         What the model knows about genes; None trains gene points for each seed.
+    universe
+        Of the material's networks; None builds it where something needs it.
     progress
         Told what is at work; an exception it raises stops the work.
 
@@ -128,13 +131,10 @@ def judge(
         Nothing can be held out; the networks know none of the targets.
     """
     effects, progress = material.effects, progress or no_progress
-    targets = sorted({g for target in effects.targets for g in target})
-    universe = None
-    if kernels is None or set(question.variants) - {"random_embedding"}:
+    targets = _targets(effects)
+    if universe is None and (kernels is None or _needs_networks(question)):
         progress(0.0, "comparing genes along the networks")
-        universe = build_universe(
-            material.networks, targets=targets, response_genes=effects.genes, max_genes=settings.max_genes
-        )
+        universe = _universe(material, settings)
     halves = None if material.replicates is None else material.replicates.halves
     parts = []
     for number, seed in enumerate(question.seeds):
@@ -165,6 +165,23 @@ def judge(
     strength = dict(zip(effects.perturbations, energy_distance(effects).tolist(), strict=True))
     words = "" if material.replicates is None else material.replicates.words
     return scores, held_out(scores, strength=strength, halves=words)
+
+
+def _targets(effects: Effects) -> list[str]:
+    return sorted({gene for target in effects.targets for gene in target})
+
+
+def _needs_networks(question: Question) -> bool:
+    return bool(set(question.variants) - {"random_embedding"})
+
+
+def _universe(material: Material, settings: TrainingSettings) -> Universe:
+    return build_universe(
+        material.networks,
+        targets=_targets(material.effects),
+        response_genes=material.effects.genes,
+        max_genes=settings.max_genes,
+    )
 
 
 def _kernels(
@@ -328,7 +345,7 @@ def evaluate_run(
     )
     points, curvature, head, *_ = load_arrays(run.file("arrays.npz"))
     kernels = None if head.local is not None else head.kernels
-    if kernels is None or set(question.variants) - {"random_embedding"}:
+    if kernels is None or _needs_networks(question):
         networks = gather_networks(
             config.checked().networks,
             cells if config.coexpression else None,
@@ -338,21 +355,23 @@ def evaluate_run(
             note=lambda sentence: progress(0.2, sentence),
         )
         material = replace(material, networks=tuple(networks))
+    universe = None
     if kernels is None:  # of very many targets a run keeps the solution, not what the process looks at
-        targets = sorted({g for target in effects.targets for g in target})
-        universe = build_universe(
-            material.networks,
-            targets=targets,
-            response_genes=effects.genes,
-            max_genes=config.settings.max_genes,
-        )
+        universe = _universe(material, config.settings)
         if universe.genes != head.kernels.genes:
             raise HyperPerturbError(
                 "The networks are no longer those of the run.", hint="Train the run anew."
             )
-        kernels = target_kernels(universe, partial(hyperbolic_similarity, points, curvature), targets)
+        kernels = target_kernels(
+            universe, partial(hyperbolic_similarity, points, curvature), _targets(effects)
+        )
     scores, found = judge(
-        material, question, config.settings, kernels=kernels, progress=scaled(progress, 0.2, 1.0)
+        material,
+        question,
+        config.settings,
+        kernels=kernels,
+        universe=universe,
+        progress=scaled(progress, 0.2, 1.0),
     )
     before = RunMetrics.model_validate(run.metrics())
     metrics = before.model_copy(update={name: getattr(found, name) for name in HeldOut.model_fields})

@@ -57,7 +57,7 @@ def drawing(run: RunDirectory) -> bool:
 
 
 def start_drawing(run: RunDirectory, *, max_cells: int | None, seed: int = 0) -> RunDirectory:
-    """Begin to draw the cells of a run; returns at once.
+    """Begin to draw the cells of a run when it is its turn; returns at once.
 
     Parameters
     ----------

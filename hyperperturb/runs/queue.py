@@ -1,9 +1,9 @@
 """Whose turn it is: the trainings of one folder go one after another, in the order in which they were started.
 
-Thorough evaluations of its runs stand in the same line. There is no server: what has to wait is a process already,
-which holds some 30 MB because TensorFlow comes later; it looks at the run directories beside its own. A short lock
-makes "nothing works and I am the first: I begin" one step, so that of two that look at the same moment one begins.
-Nothing has to be tidied up: a process that is gone, however it went, neither waits nor works.
+Thorough evaluations of its runs and the drawing of their cells stand in the same line. There is no server: what has to
+wait is a process already, which holds some 30 MB because TensorFlow comes later; it looks at the run directories beside
+its own. A short lock makes "nothing works and I am the first: I begin" one step, so that of two that look at the same
+moment one begins. Nothing has to be tidied up: a process that is gone, however it went, neither waits nor works.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import FolderLock, read_json, write_json
-from hyperperturb.runs.directory import EVALUATION, PROCESS, RunDirectory
+from hyperperturb.runs.directory import CELL_VIEW, EVALUATION, PROCESS, RunDirectory
 from hyperperturb.runs.process import start_time
 from hyperperturb.runs.status import State
 from hyperperturb.runs.workspace import visible_folders
@@ -24,6 +24,7 @@ AT_ONCE = "HYPERPERTURB_TRAININGS"
 """Environment variable: how many trainings of a folder run at the same time; 1 where it is not set."""
 
 _LOCK = ".queue"
+_INSIDE = {EVALUATION: "the evaluation of", CELL_VIEW: "the drawing of the cells of"}
 _EVERY = 0.5  # seconds between two looks
 
 
@@ -58,7 +59,7 @@ def join(run: RunDirectory, pid: int) -> None:
 
 
 def training(runs_dir: Path | str) -> list[RunDirectory]:
-    """The runs of a folder that train, or are being judged, now."""
+    """The runs of a folder that train now, and the folders of what works inside of one."""
     return _in_state(Path(runs_dir), "running")
 
 
@@ -85,7 +86,7 @@ def place(run: RunDirectory) -> int | None:
 def title(run: RunDirectory) -> str:
     """What a person calls the work."""
     name = run.config.title or run.name
-    return f"the evaluation of {name}" if _folder(run) != run.path.parent else name
+    return f"{_INSIDE[run.path.name]} {name}" if _inside(run) else name
 
 
 def begin_in_turn(run: RunDirectory) -> None:
@@ -94,7 +95,7 @@ def begin_in_turn(run: RunDirectory) -> None:
     Parameters
     ----------
     run
-        A queued run, or the folder of an evaluation inside of one.
+        A queued run, or the folder of what works inside of one.
 
     Raises
     ------
@@ -124,9 +125,12 @@ def begin_in_turn(run: RunDirectory) -> None:
 
 
 def _folder(run: RunDirectory) -> Path:
-    """The folder whose works take turns: that of the runs, also for an evaluation inside of one."""
-    parent = run.path.parent
-    return parent.parent if run.path.name == EVALUATION and (parent / "config.json").is_file() else parent
+    """The folder whose works take turns: that of the runs, also for what works inside of one."""
+    return run.path.parents[1] if _inside(run) else run.path.parent
+
+
+def _inside(run: RunDirectory) -> bool:
+    return run.path.name in _INSIDE and (run.path.parent / "config.json").is_file()
 
 
 def _lock_folder(runs_dir: Path) -> Path:
@@ -144,12 +148,12 @@ def _lock_folder(runs_dir: Path) -> Path:
 def _in_state(runs_dir: Path, state: State) -> list[RunDirectory]:
     found = []
     for folder in visible_folders(runs_dir):
-        for run in (RunDirectory(folder), RunDirectory(folder / EVALUATION)):
+        for run in (RunDirectory(folder), *(RunDirectory(folder / name) for name in _INSIDE)):
             try:
                 if run.status.state == state:
                     found.append(run)
             except HyperPerturbError:
-                continue  # not a run, or one that nobody judges
+                continue  # not a run, or one that nothing works inside of
     return found
 
 

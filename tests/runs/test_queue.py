@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 
 from hyperperturb.cli import main
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.runs import evaluations
+from hyperperturb.runs import cell_views, evaluations
 from hyperperturb.runs.config import NetworkSource, RunConfig
 from hyperperturb.runs.directory import ENDED_WAITING, REQUIRED_FILES, RunDirectory, delete_run
 from hyperperturb.runs.launcher import LocalLauncher
@@ -55,8 +56,9 @@ def make(tmp_path):
     effects.write_text("effects")
     network.write_text("a,b,1")
 
-    def create(name: str, *, start: bool = True) -> RunDirectory:
-        config = RunConfig(effects=effects, networks=(NetworkSource(path=network),), title=f"screen {name}")
+    def create(name: str, *, start: bool = True, **more: object) -> RunDirectory:
+        source = more or {"effects": effects}
+        config = RunConfig(networks=(NetworkSource(path=network),), title=f"screen {name}", **source)
         run = RunDirectory.create(tmp_path / "runs", config, name=name)
         made.append(run)
         if start:
@@ -223,9 +225,23 @@ def test_ctrl_c_while_a_run_waits_cancels_it(make, monkeypatch):
     assert run.status.started is None
 
 
-def test_an_evaluation_stands_in_the_line_of_the_trainings(make, monkeypatch):
-    monkeypatch.setattr(evaluations, "LAUNCHER", LAUNCHER)
-    judged = make("judged")
+@pytest.mark.parametrize(
+    ("module", "begin", "words", "refusal"),
+    [
+        (evaluations, evaluations.start_evaluation, "the evaluation of", "being judged"),
+        (
+            cell_views,
+            partial(cell_views.start_drawing, max_cells=10),
+            "the drawing of the cells of",
+            "being drawn",
+        ),
+    ],
+)
+def test_what_works_inside_a_run_stands_in_the_line_of_the_trainings(
+    make, monkeypatch, tmp_path, module, begin, words, refusal
+):
+    monkeypatch.setattr(module, "LAUNCHER", LAUNCHER)
+    judged = make("judged", screen=tmp_path / "effects.csv", column="perturbation", control="control")
     wait_for(lambda: works(judged))
     enough(judged)
     wait_for(lambda: judged.status.done)
@@ -233,11 +249,11 @@ def test_an_evaluation_stands_in_the_line_of_the_trainings(make, monkeypatch):
         judged.file(name).touch()
     busy = make("busy")
     wait_for(lambda: works(busy))
-    job = evaluations.start_evaluation(judged)
+    job = begin(judged)
     after = make("after")
     wait_for(lambda: (place(job), place(after)) == (1, 2))
-    assert [title(other) for other in before(after)] == ["screen busy", "the evaluation of screen judged"]
-    with pytest.raises(HyperPerturbError, match="being judged"):
+    assert [title(other) for other in before(after)] == ["screen busy", f"{words} screen judged"]
+    with pytest.raises(HyperPerturbError, match=refusal):
         delete_run(judged)
     with pytest.raises(HyperPerturbError, match="still training"):
         delete_run(after)
