@@ -130,11 +130,11 @@ def batch_shares(found: Quality) -> str:
     return f"Bars of the share of the controls and of the perturbed cells in every batch. {shares}."
 
 
-def methods(table: pd.DataFrame, *, metric: str = "error") -> str:
+def methods(table: pd.DataFrame) -> str:
     """The methods side by side; `table` has ``label`` and metrics."""
-    if metric not in table:
+    if "error" not in table:
         return f"Held-out scores of {plural(len(table), 'method')}, side by side."
-    rows = table.assign(_value=pd.to_numeric(table[metric], errors="coerce")).dropna(subset="_value")
+    rows = table.assign(_value=pd.to_numeric(table["error"], errors="coerce")).dropna(subset="_value")
     said = ", ".join(
         f"{row['label']} {number(row['_value'])}" for _, row in rows.sort_values("_value").iterrows()
     )

@@ -14,7 +14,19 @@ from typing import Annotated
 
 import typer
 
-from hyperperturb.cli import cells, data, download, evaluate, quality, runs, serve, terms, train, use
+from hyperperturb.cli import (
+    cells,
+    data,
+    download,
+    evaluate,
+    predict,
+    quality,
+    query,
+    runs,
+    serve,
+    terms,
+    train,
+)
 from hyperperturb.cli.console import STATE
 from hyperperturb.errors import HyperPerturbError
 
@@ -29,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for module in (data, quality, download, train, runs, evaluate, use, cells, terms, serve):
+for module in (data, quality, download, train, runs, evaluate, predict, query, cells, terms, serve):
     module.add_commands(app)
 
 

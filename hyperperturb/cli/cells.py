@@ -6,19 +6,9 @@ from typing import Annotated
 
 import typer
 
-from hyperperturb.cli.console import (
-    Debug,
-    Json,
-    OutputDir,
-    json_only,
-    print_json,
-    print_table,
-    show_progress,
-)
-from hyperperturb.cli.inputs import check_table_path, write_table
-from hyperperturb.cli.use import Csv, Run
-
-_SHOWN = 15
+from hyperperturb.cli.console import SHOWN, json_only, print_json, print_table, show_progress
+from hyperperturb.cli.inputs import find_run, write_table
+from hyperperturb.cli.options import Csv, Debug, Json, OutputDir, Run
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -43,13 +33,8 @@ def cells(
     The view is kept in the run as cells.h5ad (scanpy reads it), which the page Cells of the app shows. For every
     perturbation that can be told from the controls, the share of its cells that look like controls is given.
     """
-    from hyperperturb.runs.directory import find_run
-    from hyperperturb.runs.workspace import Workspace
-
-    if csv is not None:
-        check_table_path(csv)
     with json_only(as_json), show_progress() as progress:
-        found = find_run(run, output_dir or Workspace().runs_dir)
+        found = find_run(run, output_dir)
         from hyperperturb.models.cell_view import CellView, draw_view
         from hyperperturb.models.inference import HyperPerturbInference
         from hyperperturb.runs.cell_views import VIEW_FILE
@@ -70,7 +55,7 @@ def cells(
         print_json(
             {
                 "view": str(path),
-                "csv": str(csv) if csv else None,
+                "csv": csv,
                 "drawn": view.about["drawn"],
                 "n_cells": view.about["n_cells"],
                 "escapers": table.to_dict("records"),
@@ -85,6 +70,6 @@ def cells(
     )
     print_table(
         ["perturbation", "cells", "share", "standard error", "separation"],
-        judged[["perturbation", "cells", "share", "error", "separation"]].head(_SHOWN).to_numpy().tolist(),
+        judged[["perturbation", "cells", "share", "error", "separation"]].head(SHOWN).to_numpy().tolist(),
     )
     print(path)

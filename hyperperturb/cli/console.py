@@ -1,4 +1,4 @@
-"""What every command shares: options, JSON on stdout, progress on stderr, tables."""
+"""What every command shares: JSON on stdout, progress and notes on stderr, tables."""
 
 from __future__ import annotations
 
@@ -8,63 +8,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, TextIO
-
-import typer
+from typing import Any, TextIO
 
 from hyperperturb.progress import Progress
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Column = Annotated[
-    str | None, typer.Option("--column", help="Column of obs with the labels.", show_default="as proposed")
-]
-Control = Annotated[
-    str | None, typer.Option("--control", help="Label of the control cells.", show_default="as proposed")
-]
-Layer = Annotated[
-    str | None, typer.Option("--layer", help="Layer with the counts.", show_default="X, or where counts are")
-]
-Tables = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--table",
-        help="A table that belongs to the screen (guide calls of cells, genes of guides, symbols of Ensembl ids); "
-        "repeatable.",
-        show_default="Cell Ranger's, beside the file",
-    ),
-]
-ProteinPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--protein_path",
-        "--protein-path",
-        metavar="FILE",
-        help="Antibody counts of the same cells: .h5ad, 10x, or a table of cells by antibodies. May be the screen "
-        "itself, where it holds both.",
-        show_default=False,
-    ),
-]
-ProteinNames = Annotated[
-    str,
-    typer.Option(
-        "--protein_names",
-        "--protein-names",
-        metavar="MEND",
-        help="How cells are matched where names differ: suffix (without -1), prefix (without SAMPLE_) or both.",
-        show_default="as they are",
-    ),
-]
-OutputDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--output_dir",
-        "--output-dir",
-        help="Folder of the runs.",
-        show_default="models/saved of the workspace",
-    ),
-]
+SHOWN = 20
+"""Rows of a table on a terminal."""
 
 
 @dataclass

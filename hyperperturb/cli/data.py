@@ -7,21 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from hyperperturb.cli.console import (
+from hyperperturb.cli.console import json_only, print_json, print_table, show_progress
+from hyperperturb.cli.inputs import check_rename, check_table_path, choose_controls
+from hyperperturb.cli.options import (
     Column,
     Control,
+    Data,
     Debug,
     Json,
     Layer,
+    Mode,
     ProteinNames,
     ProteinPath,
+    Screen,
     Tables,
-    json_only,
-    print_json,
-    print_table,
-    show_progress,
 )
-from hyperperturb.cli.inputs import check_rename, check_table_path, choose_controls
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.machine import SCHEDULER
 
@@ -78,9 +78,7 @@ def simulate(
 
 
 def inspect(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A screen of any format or a table of effects.")
-    ],
+    file: Data,
     layer: Layer = None,
     table: Tables = None,
     as_json: Json = False,
@@ -166,7 +164,7 @@ def _print_report(report: Any) -> None:
 
 
 def effects(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The screen, of any format.")],
+    file: Screen,
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="Where to write: .parquet (everything), .csv or .csv.gz.")
     ],
@@ -174,7 +172,7 @@ def effects(
     control: Control = None,
     layer: Layer = None,
     table: Tables = None,
-    mode: Annotated[str, typer.Option(help="knockout, knockdown or activation.")] = "knockout",
+    mode: Mode = "knockout",
     batch: Annotated[
         str | None,
         typer.Option(
@@ -205,7 +203,6 @@ def effects(
 
     path = existing_screen(file)
     check_table_path(out)
-    check_mode(mode)
     with json_only(as_json), show_progress() as progress:
         from hyperperturb.data.effects import compute_effects
         from hyperperturb.data.screen import inspect_screen
@@ -244,20 +241,8 @@ def effects(
     )
 
 
-def check_mode(mode: str) -> None:
-    """Refuse what is not a mode of perturbation.
-
-    Raises
-    ------
-    HyperPerturbError
-        When it is none of the three.
-    """
-    if mode not in ("knockout", "knockdown", "activation"):
-        raise HyperPerturbError(f"'{mode}' is not a mode.", hint="Choose knockout, knockdown or activation.")
-
-
 def preprocess(
-    file: Annotated[Path, typer.Argument(metavar="IN", help="The screen, of any format.")],
+    file: Screen,
     out: Annotated[Path, typer.Argument(metavar="OUT.h5ad", help="Where to write the processed screen.")],
     max_cells: Annotated[
         int, typer.Option("--max_cells", "--max-cells", min=1, help="Most cells to keep, drawn at random.")

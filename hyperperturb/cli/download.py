@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyperperturb.cli.console import Debug, Json, json_only, note, print_json, print_table, show_progress
+from hyperperturb.cli.console import json_only, note, print_json, print_table, show_progress
+from hyperperturb.cli.options import Debug, Json
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyperperturb.cli.console import (
+from hyperperturb.cli.console import json_only, note, print_json, print_table, show_progress
+from hyperperturb.cli.inputs import find_run, write_table
+from hyperperturb.cli.options import (
+    Coexpression,
     Column,
     Control,
+    Data,
     Debug,
     Json,
     Layer,
+    Mode,
     OutputDir,
+    Preset,
+    Run,
     Tables,
-    json_only,
-    note,
-    print_json,
-    print_table,
-    show_progress,
 )
-from hyperperturb.cli.data import check_mode
 from hyperperturb.cli.train import make_settings, with_controls
-from hyperperturb.cli.use import Run
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress, time_left
 
@@ -84,11 +84,8 @@ def evaluate(
     The scores are written into the run (metrics.json, card.md). What is learned from effects is learned anew in each
     fold; the gene points are the run's own, made of networks and control cells only.
     """
-    from hyperperturb.runs.directory import find_run
-    from hyperperturb.runs.workspace import Workspace
-
     with json_only(as_json), show_progress() as progress:
-        found_run = find_run(run, output_dir or Workspace().runs_dir)
+        found_run = find_run(run, output_dir)
         from hyperperturb.models.judging import evaluate_run
 
         first = found_run.config.settings.seed
@@ -102,23 +99,18 @@ def evaluate(
 
 
 def benchmark(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A screen of any format or a table of effects.")
-    ],
+    file: Data,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the results.")],
     network: Annotated[
         list[Path] | None,
         typer.Option("--network", metavar="FILE", help="A network; repeatable.", show_default=False),
     ] = None,
-    coexpression: Annotated[
-        bool,
-        typer.Option("--coexpression/--no_coexpression", help="Also a network from the screen's controls."),
-    ] = True,
+    coexpression: Coexpression = True,
     column: Column = None,
     control: Control = None,
     layer: Layer = None,
     table: Tables = None,
-    mode: Annotated[str, typer.Option(help="knockout, knockdown or activation.")] = "knockout",
+    mode: Mode = "knockout",
     within: Annotated[
         str | None,
         typer.Option(
@@ -131,7 +123,7 @@ def benchmark(
     halves: Halves = "auto",
     twin: Twin = False,
     full: Full = False,
-    preset: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
+    preset: Preset = "standard",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -140,7 +132,6 @@ def benchmark(
     DIR gets report.md (the verdict in its first line), metrics.json, methods.csv, scores.csv (every perturbation under
     every method), and pictures as HTML.
     """
-    check_mode(mode)
     _check_folder(out)
     started = time.monotonic()
     with json_only(as_json), show_progress() as progress:
@@ -285,7 +276,6 @@ def write_report(
 ) -> list[Path]:
     """Write a benchmark's files, each whole or not at all; their paths."""
     from hyperperturb import __version__
-    from hyperperturb.cli.inputs import write_table
     from hyperperturb.evaluation.report import held_out_lines, method_frame
     from hyperperturb.files import atomic_path, write_json
     from hyperperturb.plots.document import report_figures

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from hyperperturb.data.protein_names import Rename
     from hyperperturb.data.screen import ScreenReport
+    from hyperperturb.models.inference import HyperPerturbInference
+    from hyperperturb.runs.directory import RunDirectory
 
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
@@ -91,15 +95,15 @@ def check_rename(rename: str, proteins: Path | None) -> Rename:
     return rename
 
 
-def check_table_path(path: Path) -> Path:
-    """Refuse, before any work is done, an output path whose format is not known.
+def check_table_path(path: Path | None) -> Path | None:
+    """Refuse, before any work is done, an output path whose format is not known; None is none.
 
     Raises
     ------
     HyperPerturbError
         When the suffix is none of ``.csv``, ``.csv.gz``, ``.tsv``, ``.tsv.gz`` and ``.parquet``.
     """
-    if not path.name.lower().endswith(TABLE_SUFFIXES):
+    if path is not None and not path.name.lower().endswith(TABLE_SUFFIXES):
         raise HyperPerturbError(
             f"'{path}' does not say in which format to write.", hint=f"End it in {', '.join(TABLE_SUFFIXES)}."
         )
@@ -116,3 +120,70 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         else:
             separator = "\t" if ".tsv" in path.name.lower() else ","
             table.to_csv(temporary, index=False, sep=separator, float_format="%.6g")
+
+
+def find_run(run: str, output_dir: Path | None) -> RunDirectory:
+    """Find the run that a person means, in the folder that they named or that of the workspace.
+
+    Raises
+    ------
+    HyperPerturbError
+        When there is none.
+    """
+    from hyperperturb.runs import directory
+    from hyperperturb.runs.workspace import Workspace
+
+    return directory.find_run(run, output_dir or Workspace().runs_dir)
+
+
+def open_model(run: str, output_dir: Path | None) -> HyperPerturbInference:
+    """Open the model of a run, found as by :func:`find_run`."""
+    path = find_run(run, output_dir).path
+    from hyperperturb.models.inference import HyperPerturbInference
+
+    return HyperPerturbInference(path)
+
+
+def label_reader(model: HyperPerturbInference) -> Callable[[str], tuple[str, ...]]:
+    """What reads the genes out of a label (A or A_B), as the run knows them; it refuses a label that names none."""
+    from hyperperturb.data.screen import parse_targets
+
+    known = frozenset(model.genes["gene"]) | frozenset(model.response_genes)
+
+    def read(label: str) -> tuple[str, ...]:
+        genes = parse_targets(label, control=model.effects.control, known_genes=known)
+        if not genes:
+            raise HyperPerturbError(f"'{label}' names no gene to perturb.")
+        return genes
+
+    return read
+
+
+def read_lines(path: Path, *, what: str, mend: str) -> list[tuple[int, str]]:
+    """The lines of a list that a person wrote, numbered from 1; without empty ones and comments (#).
+
+    Parameters
+    ----------
+    path
+        A text file.
+    what
+        What a line names, such as ``gene``.
+    mend
+        What to do where there is none.
+
+    Raises
+    ------
+    HyperPerturbError
+        No such file, no text, or nothing in it.
+    """
+    from hyperperturb.runs.config import existing_file
+
+    try:
+        lines = existing_file(path, what=f"list of {what}s").read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise HyperPerturbError(f"'{path}' is not a text file.", hint=f"Give one {what} a line.") from error
+    stripped = [(number, line.strip()) for number, line in enumerate(lines, 1)]
+    found = [(number, line) for number, line in stripped if line and not line.startswith("#")]
+    if not found:
+        raise HyperPerturbError(f"'{path}' names no {what}.", hint=mend)
+    return found

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperperturb.cli.console import (
-    Column,
-    Control,
-    Debug,
-    Json,
-    Layer,
-    Tables,
-    json_only,
-    print_json,
-    print_table,
-    show_progress,
-)
-from hyperperturb.cli.data import check_mode
-from hyperperturb.cli.inputs import check_table_path, choose_controls, write_table
+from hyperperturb.cli.console import SHOWN, json_only, print_json, print_table, show_progress
+from hyperperturb.cli.inputs import choose_controls, write_table
+from hyperperturb.cli.options import Column, Control, Csv, Debug, Json, Layer, Mode, Screen, Tables
 
 if TYPE_CHECKING:
     from hyperperturb.data.quality_report import Quality
-
-_SHOWN = 15
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -34,15 +20,13 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def quality(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The screen, of any format.")],
-    csv: Annotated[
-        Path | None, typer.Option(help="Write the table of perturbations: .csv, .tsv or .parquet.")
-    ] = None,
+    file: Screen,
+    csv: Csv = None,
     column: Column = None,
     control: Control = None,
     layer: Layer = None,
     table: Tables = None,
-    mode: Annotated[str, typer.Option(help="knockout, knockdown or activation.")] = "knockout",
+    mode: Mode = "knockout",
     batch: Annotated[
         str | None, typer.Option(help="Column of obs with the batches.", show_default="found by its name")
     ] = None,
@@ -62,9 +46,6 @@ def quality(
     from hyperperturb.runs.config import existing_screen
 
     path = existing_screen(file)
-    check_mode(mode)
-    if csv is not None:
-        check_table_path(csv)
     with json_only(as_json), show_progress() as progress:
         from hyperperturb.data.quality import assess_quality
         from hyperperturb.data.screen import inspect_screen
@@ -106,7 +87,7 @@ def _print(found: Quality) -> None:
     if not found.warnings:
         print("Nothing that a reviewer would raise was found.")
     rows = sorted(found.perturbations, key=lambda row: -(row.energy or 0.0))
-    print(f"The strongest of the {len(rows):,} perturbations:" if len(rows) > _SHOWN else "Perturbations:")
+    print(f"The strongest of the {len(rows):,} perturbations:" if len(rows) > SHOWN else "Perturbations:")
     head = [
         "perturbation",
         "cells",
@@ -132,7 +113,7 @@ def _print(found: Quality) -> None:
                 row.guides,
                 row.guide_agreement,
             ]
-            for row in rows[:_SHOWN]
+            for row in rows[:SHOWN]
         ],
     )
     if found.guides_within is not None and found.guides_between is not None:

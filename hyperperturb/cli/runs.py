@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hyperperturb.cli.console import Debug, Json, OutputDir, print_json, print_table
+from hyperperturb.cli.console import print_json, print_table
+from hyperperturb.cli.inputs import find_run
+from hyperperturb.cli.options import Debug, Json, OutputDir
 from hyperperturb.errors import HyperPerturbError
 
 
@@ -51,11 +53,9 @@ def cancel(
     debug: Debug = False,
 ) -> None:
     """Stop a training, or take one that waits out of the line; train --resume goes on with it."""
-    from hyperperturb.runs.directory import find_run
     from hyperperturb.runs.launcher import LocalLauncher
-    from hyperperturb.runs.workspace import Workspace
 
-    found = find_run(run, output_dir or Workspace().runs_dir)
+    found = find_run(run, output_dir)
     state = found.status.state
     if found.status.done:
         raise HyperPerturbError(f"The run '{found.name}' is {state}: there is nothing to cancel.")

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from hyperperturb.cli.console import Debug, Json
+from hyperperturb.cli.options import Debug, Json
 from hyperperturb.errors import HyperPerturbError
 
 _ROOT = Path(__file__).resolve().parents[2]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyperperturb.cli.console import Debug, Json, OutputDir, json_only, note, print_json, print_table
-from hyperperturb.cli.inputs import check_table_path, write_table
-from hyperperturb.cli.use import Csv, Run
+from hyperperturb.cli.console import SHOWN, json_only, note, print_json, print_table
+from hyperperturb.cli.inputs import find_run, read_lines, write_table
+from hyperperturb.cli.options import Csv, Debug, Json, OutputDir, Run
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-_SHOWN = 20  # rows of a file on a terminal
 _SURE = 0.05
 _GENES = 60  # characters of the genes of a term on a terminal
 
@@ -71,9 +70,7 @@ def terms(
         raise typer.BadParameter("Give the genes either with --genes A,B,C or with --list FILE.")
     if not files:
         raise typer.BadParameter("Name at least one file of terms with --terms FILE.")
-    if csv is not None:
-        check_table_path(csv)
-    asked = _names(genes or [_read(listed)])
+    asked = _names(genes or [line for _, line in read_lines(listed, what="gene", mend="Give one a line.")])
     with json_only(as_json):
         known, unknown, background = _among(run, output_dir, asked)
         if unknown:
@@ -93,7 +90,7 @@ def terms(
             {
                 "genes": known,
                 "unknown": unknown,
-                "csv": str(csv) if csv else None,
+                "csv": csv,
                 "files": [
                     {"file": str(path), **table.attrs, "terms": None if csv else table.to_dict("records")}
                     for path, table in zip(files, tables, strict=True)
@@ -111,29 +108,13 @@ def _names(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def _read(path: Path) -> str:
-    from hyperperturb.runs.config import existing_file
-
-    try:
-        lines = existing_file(path, what="list of genes").read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise HyperPerturbError(f"'{path}' is not a text file.", hint="Give one gene a line.") from error
-    found = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
-    if not found.strip():
-        raise HyperPerturbError(f"'{path}' names no gene.", hint="Give one a line.")
-    return found
-
-
 def _among(
     run: str, output_dir: Path | None, asked: list[str]
 ) -> tuple[list[str], list[str], frozenset[str]]:
     """The genes as the run spells them, those it does not know, and all that it does."""
     import pandas as pd
 
-    from hyperperturb.runs.directory import find_run
-    from hyperperturb.runs.workspace import Workspace
-
-    found = find_run(run, output_dir or Workspace().runs_dir)
+    found = find_run(run, output_dir)
     if not found.usable:
         raise HyperPerturbError(
             f"The run '{found.name}' is not finished.", hint="Choose another, or wait for it."
@@ -167,7 +148,7 @@ def _show(table: pd.DataFrame, *, shown: bool) -> None:
     )
     if not shown:
         return
-    top = table.head(_SHOWN)
+    top = table.head(SHOWN)
     columns = ["term", "in_set", "in_background", "fold", "p_value", "q_value"]
     rows = [
         [*row, genes if len(genes) <= _GENES else f"{genes[: _GENES - 1]}…"]

@@ -9,23 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
-from hyperperturb.cli.console import (
+from hyperperturb.cli.console import EventPrinter, json_only, note, print_json
+from hyperperturb.cli.inputs import check_rename, choose_controls, find_run
+from hyperperturb.cli.options import (
+    Coexpression,
     Column,
     Control,
     Debug,
-    EventPrinter,
     Json,
     Layer,
+    Mode,
     OutputDir,
+    Preset,
     ProteinNames,
     ProteinPath,
     Tables,
-    json_only,
-    note,
-    print_json,
 )
-from hyperperturb.cli.data import check_mode
-from hyperperturb.cli.inputs import check_rename, choose_controls
 from hyperperturb.errors import HyperPerturbError
 
 _OF_PRESET = "the preset's"
@@ -82,27 +81,21 @@ def train(
             show_default=False,
         ),
     ] = None,
-    coexpression: Annotated[
-        bool,
-        typer.Option(
-            "--coexpression/--no_coexpression",
-            help="Also make a network from the control cells of the screen.",
-        ),
-    ] = True,
+    coexpression: Coexpression = True,
     column: Column = None,
     control: Control = None,
     layer: Layer = None,
     table: Tables = None,
     protein_path: ProteinPath = None,
     protein_names: ProteinNames = "",
-    mode: Annotated[str, typer.Option(help="knockout, knockdown or activation.")] = "knockout",
+    mode: Mode = "knockout",
     exclude: Annotated[
         list[str] | None,
         typer.Option(
             metavar="LABEL", help="A label to take out before training; repeatable.", show_default=False
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
+    preset: Preset = "standard",
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the data.", show_default=f"{_OF_PRESET}, 30 in standard")
     ] = None,
@@ -208,7 +201,6 @@ def train(
         _resume(context, resume, output_dir, as_json=as_json, debug=debug)
         return
 
-    check_mode(mode)
     _refuse_idle(
         {
             "--column": column,
@@ -274,7 +266,7 @@ def _resume(
 ) -> None:
     """Go on with a run, as it was told when it was started."""
     from hyperperturb.nn.cluster import Cluster
-    from hyperperturb.runs.directory import RunDirectory, find_run
+    from hyperperturb.runs.directory import RunDirectory
     from hyperperturb.runs.resuming import find_resumable
     from hyperperturb.runs.workers import folder_of_worker
     from hyperperturb.runs.workspace import Workspace
@@ -288,7 +280,7 @@ def _resume(
             )
     runs_dir = output_dir or Workspace().runs_dir
     if os.environ.get("TF_CONFIG") and reference != "last":
-        run = find_run(reference, runs_dir)
+        run = find_run(reference, output_dir)
         if run.config.settings.strategy == "multiworker" and not Cluster.from_environment().chief:
             # the first worker takes the run up; this one only needs to know what to do
             with folder_of_worker("multiworker", runs_dir) as folder:

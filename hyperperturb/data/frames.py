@@ -39,11 +39,6 @@ class Labels:
         order = np.argsort(-n, kind="stable")
         return {self.categories[i]: int(n[i]) for i in order if n[i]}
 
-    @property
-    def n_missing(self) -> int:
-        """Number of cells without a label."""
-        return int(np.count_nonzero(self.codes < 0))
-
     def values(self) -> np.ndarray:
         """The label of each cell, ``(n_cells,)`` objects of type str; ``""`` where there is none."""
         return np.array([*self.categories, ""], dtype=object)[self.codes]

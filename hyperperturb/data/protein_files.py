@@ -177,15 +177,6 @@ def open_proteins(source: str | Path | AnnData) -> ProteinFile:
         raise
 
 
-def has_antibodies(path: str | Path) -> bool:
-    """Whether a screen's file holds antibodies beside its genes."""
-    opened = open_file(Path(path))
-    try:
-        return ANTIBODIES in opened.places
-    finally:
-        opened.close()
-
-
 def _file(
     name: str,
     cells: np.ndarray,

@@ -11,7 +11,6 @@ from scipy.stats import false_discovery_control, hypergeom
 from hyperperturb.data.network_terms import Terms
 from hyperperturb.errors import HyperPerturbError
 
-COLUMNS = ("term", "in_set", "in_background", "expected", "fold", "p_value", "q_value", "genes")
 MIN_SIZE, MAX_SIZE = 3, 500
 
 

@@ -38,7 +38,6 @@ _TANH_MAX = {"float32": 15.0, "float64": 30.0}
 _ARTANH_MAX = {"float32": 1.0 - 1e-7, "float64": 1.0 - 1e-15}
 
 _TANHC = (1.0, -1 / 3, 2 / 15, -17 / 315, 62 / 2835, -1382 / 155925)
-_ARTANHC = (1.0, 1 / 3, 1 / 5, 1 / 7, 1 / 9, 1 / 11)
 _SINHC = (1.0, 1 / 6, 1 / 120, 1 / 5040, 1 / 362880)
 _SINHC_SLOPE = (1 / 6, 1 / 120, 1 / 5040, 1 / 362880, 1 / 39916800)
 _COTH_SLOPE = (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555)
@@ -98,11 +97,6 @@ def tanhc(z: Any, most: float = 1.0) -> Any:
     1.0
     """
     return _analytic(z, _TANHC, lambda ops, t: ops.minimum(ops.tanh(t), most) / t)
-
-
-def artanhc(z: Any) -> Any:
-    r"""Return :math:`\operatorname{artanh}(\sqrt z)/\sqrt z` for ``0 <= z < 1``, clamped below 1."""
-    return _analytic(z, _ARTANHC, lambda ops, t: artanh(t) / t)
 
 
 def sinhc(z: Any) -> Any:

@@ -14,7 +14,6 @@ from hyperperturb.data.effects import Effects
 from hyperperturb.data.normalise import log_normalise
 from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.errors import HyperPerturbError
-from hyperperturb.progress import Progress
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -147,7 +146,6 @@ def read_cells(
     tables: Sequence[Path] = (),
     max_cells: int,
     seed: int,
-    progress: Progress | None = None,
 ) -> Cells:
     """Draw perturbed cells, as evenly over the perturbations as their numbers allow.
 
@@ -177,8 +175,6 @@ def read_cells(
     """
     genes = head_genes(effects)
     with open_screen(source, layer=layer, tables=tables) as screen:
-        if progress is not None:
-            progress(0.0, f"reading cells of {screen.name}")
         number = {label: i for i, label in enumerate(effects.perturbations)}
         labels = screen.label_codes(column)
         of_category = np.array([number.get(str(c), -1) for c in labels.categories] + [-1])

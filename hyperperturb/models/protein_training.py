@@ -14,7 +14,6 @@ from hyperperturb.models.effect_head import EffectHead
 from hyperperturb.models.gene_kernels import GeneKernels
 from hyperperturb.models.neighbourhoods import Neighbourhoods
 from hyperperturb.models.predictor import fit_head, model_predictor
-from hyperperturb.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,6 @@ def train_proteins(
     folds: int,
     seed: int,
     report: ProteinReport | None = None,
-    progress: Progress | None = None,
 ) -> TrainedProteins:
     """Score the head on held-out genes, then fit it on all effects on proteins.
 
@@ -74,8 +72,6 @@ def train_proteins(
         Of the cross-validation.
     report
         Kept with the result.
-    progress
-        Told how far the scoring is.
 
     Raises
     ------
@@ -91,5 +87,5 @@ def train_proteins(
         )
     levelled = above_background(effects)
     methods = {MODEL: model_predictor(kernels, seed), **simple_baselines(kernels)}
-    scores = cross_validate(levelled, methods, folds=folds, seed=seed, progress=progress)
+    scores = cross_validate(levelled, methods, folds=folds, seed=seed)
     return TrainedProteins(effects, fit_head(levelled, kernels, seed), scores, report)

@@ -225,4 +225,3 @@ def test_labels_counts_and_values():
     assert labels.counts() == {"a": 2, "b": 1}
     assert list(labels.counts()) == ["a", "b"]
     assert labels.values().tolist() == ["b", "a", "", "a"]
-    assert labels.n_missing == 1

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from hyperperturb.data import load_and_preprocess_perturbation_data, simulate_screen, write_simulation
 from hyperperturb.data.effects import compute_effects, read_effects
 from hyperperturb.data.preprocess import preprocess_data
-from hyperperturb.data.protein_files import has_antibodies, open_proteins
+from hyperperturb.data.protein_files import open_proteins
 from hyperperturb.data.protein_names import match_cells, offers
 from hyperperturb.data.proteins import clr, compute_protein_effects, look_at_proteins
 from hyperperturb.data.screen import open_screen
@@ -106,7 +106,6 @@ def test_antibodies_in_the_screen_itself_are_no_genes(adata, counts, tmp_path, s
     if storage != "memory":
         source = tmp_path / "both.h5ad"
         both.write_h5ad(source)
-        assert has_antibodies(source)
     alone = compute_effects(adata, **LABELS)
     found = compute_effects(source, **LABELS)
     assert found.genes == alone.genes  # and the totals of the cells do not count antibodies either

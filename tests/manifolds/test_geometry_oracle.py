@@ -69,9 +69,7 @@ def at_zero(function: str, dtype: str) -> np.floating:
     return np.dtype(dtype).type({"sinhc_slope": 1 / 6, "coth_slope": 1 / 3}.get(function, 1.0))
 
 
-@pytest.mark.parametrize(
-    "function", ["tanhc", "artanhc", "sinhc", "arsinhc", "sech2", "sinhc_slope", "coth_slope"]
-)
+@pytest.mark.parametrize("function", ["tanhc", "sinhc", "arsinhc", "sech2", "sinhc_slope", "coth_slope"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_analytic_functions(function: str, dtype: str) -> None:
     """Series and closed form, on both sides of where they meet."""
@@ -79,15 +77,13 @@ def test_analytic_functions(function: str, dtype: str) -> None:
 
     true = {
         "tanhc": lambda t: mpmath.tanh(t) / t,
-        "artanhc": lambda t: mpmath.atanh(t) / t,
         "sinhc": lambda t: mpmath.sinh(t) / t,
         "arsinhc": lambda t: mpmath.asinh(t) / t,
         "sech2": lambda t: mpmath.sech(t) ** 2,
         "sinhc_slope": lambda t: (mpmath.sinh(t) / t - 1) / t**2,
         "coth_slope": lambda t: (t * mpmath.coth(t) - 1) / t**2,
     }[function]
-    top = 0.9 if function == "artanhc" else 100.0
-    z = np.concatenate([np.geomspace(1e-30, top, 400), [9.99e-4, 1.001e-3, 4.99e-2, 5.01e-2]]).astype(dtype)
+    z = np.concatenate([np.geomspace(1e-30, 100.0, 400), [9.99e-4, 1.001e-3, 4.99e-2, 5.01e-2]]).astype(dtype)
     got = getattr(safe, function)(z)
     assert got.dtype == np.dtype(dtype)
     expected = np.array([float(true(mpmath.sqrt(mpmath.mpf(float(value))))) for value in z])

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hyperperturb.cli import main
 from hyperperturb.data.simulate import simulate_screen, write_simulation
 from hyperperturb.evaluation.report import HeldOut, RunMetrics
 from hyperperturb.evaluation.verdict import CEILING, MODEL
@@ -19,16 +18,6 @@ from hyperperturb.runs.directory import RunDirectory
 keras_saving = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
-
-
-@pytest.fixture
-def call(capsys):
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

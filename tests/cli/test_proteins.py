@@ -17,7 +17,7 @@ from hyperperturb.data import simulate_screen, write_simulation
 from hyperperturb.data.effects import read_effects
 from hyperperturb.models.inference import HyperPerturbInference
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*words: object, home: Path, code: int = 0) -> subprocess.CompletedProcess:

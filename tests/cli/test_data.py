@@ -17,20 +17,6 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from hyperperturb.cli import main
-
-
-@pytest.fixture
-def call(capsys):
-    """Run the command line in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
 
 def one_line(error: str) -> str:
     """The complaint on stderr; fails when it is more than a line, or a traceback."""
