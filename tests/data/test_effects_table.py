@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hyperperturb.data import effects_table
+from hyperperturb.data import number_table
 from hyperperturb.data.effects import Effects, compute_effects, read_effects
 from hyperperturb.errors import HyperPerturbError
 
@@ -236,7 +236,7 @@ def test_own_tables_that_were_changed(effects, tmp_path, change, sentence):
 def test_a_few_columns_at_a_time(effects, tmp_path, monkeypatch):
     path = effects.save(tmp_path / "effects.parquet")
     whole = read_effects(path)
-    monkeypatch.setattr(effects_table, "_COLUMNS", 2)
+    monkeypatch.setattr(number_table, "_COLUMNS", 2)
     for again in (read_effects(path), read_effects(effects.save(tmp_path / "effects.csv"))):
         assert np.array_equal(again.effect, whole.effect, equal_nan=True)
         assert np.array_equal(again.standard_error, whole.standard_error, equal_nan=True)
