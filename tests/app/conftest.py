@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,28 +137,44 @@ def papalexi() -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def finished_demo(finished_run) -> Callable:
-    """Puts the demo with confirmed controls and a finished run on it into a workspace, without a training."""
+def finished_demo(finished_run, tmp_path_factory) -> Callable:
+    """Puts the demo with confirmed controls and a finished run on it into a workspace, without a training.
+
+    It is made once and then copied.
+    """
+    template = tmp_path_factory.mktemp("finished-demo")
 
     def make(home: Path):
-        from hyperperturb.data.network import read_network
-        from hyperperturb.runs.datasets import add_demo, confirm_controls, load_effects
+        from hyperperturb.runs.directory import list_runs
         from hyperperturb.runs.workspace import Workspace
 
-        workspace = Workspace(home)
-        add_demo(workspace)
-        dataset = confirm_controls(
-            workspace, "demo", column="perturbation", control="non-targeting", mode="knockdown"
-        )
-        return finished_run(
-            workspace.runs_dir,
-            load_effects(workspace, "demo"),
-            read_network(dataset.networks[0]),
-            dataset="demo",
-            title="Demo",
-            screen=dataset.source,
-            column="perturbation",
-            cells=True,
-        )
+        if not Workspace(template).runs_dir.exists():
+            _finish_demo(template, finished_run)
+        shutil.copytree(template, home, dirs_exist_ok=True)
+        for path in home.rglob("*.json"):  # files are named by their whole paths
+            path.write_text(path.read_text().replace(str(template), str(home)))
+        return list_runs(Workspace(home).runs_dir)[0]
 
     return make
+
+
+def _finish_demo(home: Path, finished_run: Callable) -> None:
+    from hyperperturb.data.network import read_network
+    from hyperperturb.runs.datasets import add_demo, confirm_controls, load_effects
+    from hyperperturb.runs.workspace import Workspace
+
+    workspace = Workspace(home)
+    add_demo(workspace)
+    dataset = confirm_controls(
+        workspace, "demo", column="perturbation", control="non-targeting", mode="knockdown"
+    )
+    finished_run(
+        workspace.runs_dir,
+        load_effects(workspace, "demo"),
+        read_network(dataset.networks[0]),
+        dataset="demo",
+        title="Demo",
+        screen=dataset.source,
+        column="perturbation",
+        cells=True,
+    )

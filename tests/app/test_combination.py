@@ -7,31 +7,22 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from hyperperturb.data import compute_effects, simulate_screen
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"  # Keras with NumPy 2
-)
-def test_a_combination_is_shown_beside_the_sum_of_its_genes(tmp_path, monkeypatch: pytest.MonkeyPatch):
-    from hyperperturb.data import compute_effects, simulate_screen
-    from hyperperturb.models.train import train_model
-
+def test_a_combination_is_shown_beside_the_sum_of_its_genes(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, finished_run
+):
     screen = simulate_screen(
         seed=0, n_genes=150, n_regulators=40, n_single=36, n_double=80, n_cells=9000, epistasis=0.6
     )
     effects = compute_effects(screen.adata, column="perturbation", control="non-targeting")
-    model, _ = train_model(
-        effects,
-        networks=[screen.network],
-        epochs=1,
-        cell_heads=False,
-        model_dir=tmp_path / "models" / "saved",
-    )
+    run = finished_run(tmp_path / "models" / "saved", effects, screen.network)
     monkeypatch.setenv("HYPERPERTURB_HOME", str(tmp_path))
     app = AppTest.from_file(str(ROOT / "app" / "Home.py"), default_timeout=60)
-    app.query_params["run"] = Path(model.run).name
+    app.query_params["run"] = run.name
     pair = next(iter(screen.epistasis))
     app.query_params["genes"] = ",".join(pair)
     app.run()

@@ -11,6 +11,7 @@ import pytest
 
 from hyperperturb.runs.config import RunConfig
 from hyperperturb.runs.directory import RunDirectory, list_runs
+from hyperperturb.runs.launcher import LocalLauncher
 
 GENES = ["STAT1", "IRF1", "MYC"]
 
@@ -229,36 +230,16 @@ def test_from_a_simulated_screen_to_answers_with_a_real_training(call, small_scr
     assert answers.groupby("cell", sort=False)["score"].sum().max() <= 1.0 + 1e-5
 
 
-@pytest.mark.slow
-def test_the_real_worker_trains_and_can_be_cancelled_while_it_loads(small_screen, tmp_path):
-    from hyperperturb.cli.train import make_settings
-    from hyperperturb.runs.launcher import LocalLauncher
-
-    config = RunConfig(
-        screen=small_screen,
-        column="perturbation",
-        control="non-targeting",
-        mode="knockdown",
-        settings=make_settings("quick", {"epochs": 2}),
-    )
+def test_the_real_worker_can_be_cancelled_while_it_loads(small_screen, tmp_path):
+    config = RunConfig(screen=small_screen, column="perturbation", control="non-targeting", mode="knockdown")
     launcher = LocalLauncher()
     cancelled = RunDirectory.create(tmp_path, config)
     launcher.submit(cancelled)
-    _wait(lambda: cancelled.status.message.startswith("loading TensorFlow"), 30)
+    deadline = time.monotonic() + 30
+    while not cancelled.status.message.startswith("loading TensorFlow"):
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
     started = time.monotonic()
     launcher.cancel(cancelled)
     assert time.monotonic() - started < 10
     assert cancelled.status.state == "cancelled"
-
-    run = RunDirectory.create(tmp_path, config)
-    launcher.submit(run)
-    _wait(lambda: run.status.done, 300)
-    assert run.status.state == "finished", run.status.error
-    assert run.usable, run.missing_files()
-
-
-def _wait(condition, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)

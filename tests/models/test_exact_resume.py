@@ -76,6 +76,7 @@ def test_killed_twice_and_resumed(small_screen, tmp_path, monkeypatch):
     launcher.resume(broken)
     finished(broken)
     finished(whole)
+    assert whole.usable, whole.missing_files()
 
     with np.load(whole.file("arrays.npz")) as expected, np.load(broken.file("arrays.npz")) as found:
         assert set(found.files) == set(expected.files)
