@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from hyperperturb.plots import theme
 from hyperperturb.plots.effects import on_equal_scales
+from hyperperturb.plots.sketch import Sketch
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 CONTROL, OTHER = "controls", "other"
 _CONTROL_COLOUR = "#5F656D"  # darker than what is merely not named, lighter than ink; reads on both pages
@@ -137,24 +141,23 @@ def cell_map(
     plotly.graph_objects.Figure
         Selection by lasso.
     """
-    figure = go.Figure()
+    figure = Sketch()
     text = np.asarray(hover, dtype=object)
     here = np.ones(len(places), dtype=bool) if chosen is None else chosen
     size = 6 if len(places) < 3000 else 4.5 if len(places) < 12_000 else 3.5
 
     def points(rows: np.ndarray, name: str, marker: dict, *, legend: bool = True) -> None:
-        figure.add_trace(
-            go.Scattergl(
-                x=places[rows, 0].astype(np.float32),
-                y=places[rows, 1].astype(np.float32),
-                mode="markers",
-                name=theme.plain(theme.shorten(name, 26)),
-                legendgroup=name,
-                showlegend=legend,
-                marker=marker,
-                text=text[rows],
-                hovertemplate="%{text}<extra></extra>",
-            )
+        figure.add(
+            "scattergl",
+            x=places[rows, 0].astype(np.float32),
+            y=places[rows, 1].astype(np.float32),
+            mode="markers",
+            name=theme.plain(theme.shorten(name, 26)),
+            legendgroup=name,
+            showlegend=legend,
+            marker=marker,
+            text=text[rows],
+            hovertemplate="%{text}<extra></extra>",
         )
 
     if shade.groups is not None:
@@ -180,15 +183,14 @@ def cell_map(
     theme.style(figure, height=height)
     if outline is not None:
         line = np.vstack([outline, outline[:1]])
-        figure.add_trace(
-            go.Scatter(
-                x=line[:, 0],
-                y=line[:, 1],
-                mode="lines",
-                line={"color": theme.LEAD, "width": 1.5, "dash": "dot"},
-                hoverinfo="skip",
-                showlegend=False,
-            )
+        figure.add(
+            "scatter",
+            x=line[:, 0],
+            y=line[:, 1],
+            mode="lines",
+            line={"color": theme.LEAD, "width": 1.5, "dash": "dot"},
+            hoverinfo="skip",
+            showlegend=False,
         )
     if rings:
         _add_rings(figure, places)
@@ -200,7 +202,7 @@ def cell_map(
         margin={"l": 8, "r": 8, "t": 16, "b": 8},
         legend={"orientation": "h", "x": 0, "y": -0.02, "yanchor": "top", "itemsizing": "constant"},
     )
-    return figure
+    return figure.figure()
 
 
 def _ramp(shade: Shade, rows: np.ndarray, size: float) -> dict:
@@ -226,7 +228,7 @@ def _ramp(shade: Shade, rows: np.ndarray, size: float) -> dict:
     }
 
 
-def _add_rings(figure: go.Figure, places: np.ndarray) -> None:
+def _add_rings(figure: Sketch, places: np.ndarray) -> None:
     reach = float(np.quantile(np.linalg.norm(places, axis=1), 0.999)) if len(places) else 1.0
     step = next((s for s in (0.5, 1, 2, 5, 10, 20) if reach / s <= _RINGS), 50)
     for k in range(1, int(reach / step) + 1):
@@ -259,40 +261,37 @@ def escaped_shares(table: pd.DataFrame, *, chosen: str = "") -> go.Figure:
     if rows.empty:
         return theme.empty("No perturbation's cells can be told from the controls well enough.")
     share, error = 100 * rows["share"].to_numpy(), 100 * 1.96 * rows["error"].to_numpy()
-    figure = go.Figure(
-        go.Scatter(
-            x=share,
-            y=np.arange(len(rows)),
-            mode="markers",
-            marker={
-                "size": 9,
-                "color": [
-                    theme.LEAD if name == chosen else theme.OKABE_ITO[5] for name in rows["perturbation"]
-                ],
-                "symbol": "circle-open",
-                "line": {"width": 2},
-            },
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": np.minimum(error, 100 - share),
-                "arrayminus": np.minimum(error, share),
-                "color": theme.INK,  # plotly's own is black, on a dark page too
-                "thickness": 1.2,
-                "width": 0,
-            },
-            customdata=rows["perturbation"],
-            hovertext=[
-                f"<b>{theme.plain(row.perturbation)}</b><br>{100 * row.share:.0f} % ± {196 * row.error:.0f} of "
-                f"{theme.number(row.cells)} cells<br>the changed cells stand {theme.number(row.separation)} standard "
-                "deviations off"
-                for row in rows.itertuples(index=False)
-            ],
-            hovertemplate="%{hovertext}<extra></extra>",
-        )
+    figure = Sketch().add(
+        "scatter",
+        x=share,
+        y=np.arange(len(rows)),
+        mode="markers",
+        marker={
+            "size": 9,
+            "color": [theme.LEAD if name == chosen else theme.OKABE_ITO[5] for name in rows["perturbation"]],
+            "symbol": "circle-open",
+            "line": {"width": 2},
+        },
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": np.minimum(error, 100 - share),
+            "arrayminus": np.minimum(error, share),
+            "color": theme.INK,  # plotly's own is black, on a dark page too
+            "thickness": 1.2,
+            "width": 0,
+        },
+        customdata=rows["perturbation"],
+        hovertext=[
+            f"<b>{theme.plain(row.perturbation)}</b><br>{100 * row.share:.0f} % ± {196 * row.error:.0f} of "
+            f"{theme.number(row.cells)} cells<br>the changed cells stand {theme.number(row.separation)} standard "
+            "deviations off"
+            for row in rows.itertuples(index=False)
+        ],
+        hovertemplate="%{hovertext}<extra></extra>",
     )
     theme.style(figure, height=90 + 20 * len(rows), legend=False)
-    figure.update_xaxes(title_text="cells that look like controls (%)", range=[-3, 103])
+    figure.update_xaxes(title={"text": "cells that look like controls (%)"}, range=[-3, 103])
     figure.update_yaxes(
         tickmode="array",
         tickvals=np.arange(len(rows)),
@@ -300,7 +299,7 @@ def escaped_shares(table: pd.DataFrame, *, chosen: str = "") -> go.Figure:
         range=[-0.7, len(rows) - 0.3],
         showgrid=False,
     )
-    return figure
+    return figure.figure()
 
 
 def shift_and_effect(table: pd.DataFrame, name: str, *, height: int = 420) -> go.Figure:

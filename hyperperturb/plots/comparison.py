@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from hyperperturb.plots import theme
 from hyperperturb.plots.evaluation import panel_axis
+from hyperperturb.plots.sketch import Sketch
 from hyperperturb.plots.training import STAGES, by_stage, series, spread
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "star", "hexagon")
@@ -39,7 +41,7 @@ def compared_losses(histories: Mapping[str, pd.DataFrame], *, height: int = 320)
     panels = list(dict.fromkeys(stage for own in stages.values() for stage in own))
     if not panels:
         return theme.empty("None of these runs has a loss yet.")
-    figure = make_subplots(rows=1, cols=len(panels), horizontal_spacing=0.13)
+    figure = Sketch(rows=1, cols=len(panels), horizontal_spacing=0.13)
     named: set[str] = set()
     for at, stage in enumerate(panels, start=1):
         drawn = []
@@ -52,17 +54,16 @@ def compared_losses(histories: Mapping[str, pd.DataFrame], *, height: int = 320)
             if not values.size:
                 continue
             drawn.append(values)
-            figure.add_trace(
-                go.Scatter(
-                    x=epochs,
-                    y=values,
-                    mode="lines" if values.size > 1 else "markers",
-                    name=theme.plain(name),
-                    legendgroup=name,
-                    showlegend=name not in named,
-                    line={"color": _colour(number), "dash": _DASHES[number % len(_DASHES)], "width": 2.2},
-                    hovertemplate=f"{theme.plain(name)}, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
-                ),
+            figure.add(
+                "scatter",
+                x=epochs,
+                y=values,
+                mode="lines" if values.size > 1 else "markers",
+                name=theme.plain(name),
+                legendgroup=name,
+                showlegend=name not in named,
+                line={"color": _colour(number), "dash": _DASHES[number % len(_DASHES)], "width": 2.2},
+                hovertemplate=f"{theme.plain(name)}, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
                 row=1,
                 col=at,
             )
@@ -71,11 +72,12 @@ def compared_losses(histories: Mapping[str, pd.DataFrame], *, height: int = 320)
         ticks = theme.log_ticks(values.min(), values.max()) if spread(values) > 3 else {"type": "linear"}
         words = STAGES.get(stage, stage)
         figure.update_xaxes(
-            title_text=f"epoch ({words})" if words else "epoch", showgrid=False, row=1, col=at
+            title={"text": f"epoch ({words})" if words else "epoch"}, showgrid=False, row=1, col=at
         )
         title = "validation loss" if at == 1 else None
-        figure.update_yaxes(**ticks, title_text=title, zeroline=False, row=1, col=at)
-    return theme.style(figure, height=height)
+        figure.update_yaxes(**ticks, title={"text": title}, zeroline=False, row=1, col=at)
+    theme.style(figure, height=height)
+    return figure.figure()
 
 
 def compared_scores(
@@ -101,7 +103,7 @@ def compared_scores(
     panels = [name for name in shown if any(row["model"].get(name) is not None for row in rows)]
     if not rows or not panels:
         return theme.empty("None of these runs has held-out scores.")
-    figure = make_subplots(rows=1, cols=len(panels), shared_yaxes=True, horizontal_spacing=0.09)
+    figure = Sketch(rows=1, cols=len(panels), shared_yaxes=True, horizontal_spacing=0.09)
     for at, metric in enumerate(panels, start=1):
         for number, row in enumerate(rows):
             y = len(rows) - 1 - number
@@ -115,30 +117,29 @@ def compared_scores(
                 interval = low is not None and high is not None
                 said = f" ({theme.number(low)} to {theme.number(high)})" if interval else ""
                 name = row["run"] if scores is row["model"] else f"{scores.get('label', '')} of {row['run']}"
-                figure.add_trace(
-                    go.Scatter(
-                        x=[value],
-                        y=[place],
-                        mode="markers",
-                        name=theme.plain(name),
-                        showlegend=False,
-                        marker={
-                            "symbol": symbol,
-                            "size": size,
-                            "color": colour,
-                            "line": {"width": 1.5, "color": colour},
-                        },
-                        error_x={
-                            "type": "data",
-                            "symmetric": False,
-                            "array": [high - value if interval else 0.0],
-                            "arrayminus": [value - low if interval else 0.0],
-                            "color": colour,
-                            "thickness": 2 if size > 8 else 1.2,
-                            "width": 0,
-                        },
-                        hovertemplate=f"<b>{theme.plain(name)}</b><br>{theme.number(value)}{said}<extra></extra>",
-                    ),
+                figure.add(
+                    "scatter",
+                    x=[value],
+                    y=[place],
+                    mode="markers",
+                    name=theme.plain(name),
+                    showlegend=False,
+                    marker={
+                        "symbol": symbol,
+                        "size": size,
+                        "color": colour,
+                        "line": {"width": 1.5, "color": colour},
+                    },
+                    error_x={
+                        "type": "data",
+                        "symmetric": False,
+                        "array": [high - value if interval else 0.0],
+                        "arrayminus": [value - low if interval else 0.0],
+                        "color": colour,
+                        "thickness": 2 if size > 8 else 1.2,
+                        "width": 0,
+                    },
+                    hovertemplate=f"<b>{theme.plain(name)}</b><br>{theme.number(value)}{said}<extra></extra>",
                     row=1,
                     col=at,
                 )
@@ -151,7 +152,7 @@ def compared_scores(
         showgrid=False,
         zeroline=False,
     )
-    return figure
+    return figure.figure()
 
 
 def _colour(number: int) -> str:

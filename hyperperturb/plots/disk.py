@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.plots import encode, theme
 from hyperperturb.plots.labels import spaced_labels
+from hyperperturb.plots.sketch import Sketch
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 def static_disk(
@@ -95,7 +99,7 @@ def static_disk(
                         complex(x[place[name]], y[place[name]]),
                     )
                     shapes.append(_arc(*ends, max(0.0, float(weight)) / top))
-    figure = go.Figure()
+    figure = Sketch()
     # Small points first, so that hubs lie on top.
     order = np.argsort(diameter, kind="stable")
     for group, rows in _groups(colours, order):
@@ -109,30 +113,33 @@ def static_disk(
         if coloured:
             marker["color"] = (colours.bins[rows] / (encode.STEPS - 1)).tolist()
             marker |= _colour_bar(colours, palette, label or color.replace("_", " "))
-        figure.add_trace(
-            go.Scatter(
-                x=x[rows],
-                y=y[rows],
-                mode="markers",
-                name=theme.plain(group),
-                showlegend=False,
-                marker=marker,
-                text=[
-                    f"<b>{theme.plain(names[i])}</b><br>{theme.plain(label or color)} {_value(genes[color].iloc[i])}"
-                    for i in rows
-                ],
-                hovertemplate="%{text}<extra></extra>",
-            )
+        figure.add(
+            "scatter",
+            x=x[rows],
+            y=y[rows],
+            mode="markers",
+            name=theme.plain(group),
+            showlegend=False,
+            marker=marker,
+            text=[
+                f"<b>{theme.plain(names[i])}</b><br>{theme.plain(label or color)} {_value(genes[color].iloc[i])}"
+                for i in rows
+            ],
+            hovertemplate="%{text}<extra></extra>",
         )
     if colours.kind == "categorical":
         for (name, count), colour in zip(colours.categories, palette, strict=True):
-            if (
-                count
-            ):  # of their own, since the points of a legend would be as small and dim as the first gene
-                entry = go.Scatter(
-                    x=[None], y=[None], mode="markers", name=theme.plain(name), hoverinfo="skip"
+            # Of their own, since the points of a legend would be as small and dim as the first gene.
+            if count:
+                figure.add(
+                    "scatter",
+                    x=[None],
+                    y=[None],
+                    mode="markers",
+                    name=theme.plain(name),
+                    hoverinfo="skip",
+                    marker={"color": colour, "size": 9},
                 )
-                figure.add_trace(entry.update(marker={"color": colour, "size": 9}))
     theme.style(figure, height=side, legend=colours.kind == "categorical")
     centrality = genes["degree" if "degree" in genes.columns else size]
     rank = np.argsort(-pd.to_numeric(centrality, errors="coerce").fillna(-np.inf).to_numpy(), kind="stable")
@@ -158,7 +165,7 @@ def static_disk(
     axis = {"visible": False, "range": [-1.04, 1.04], "constrain": "domain"}
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis, scaleanchor="x")
-    return figure
+    return figure.figure()
 
 
 def _value(value: object) -> str:

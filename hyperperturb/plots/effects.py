@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from hyperperturb.models.predictions import CERTAIN
 from hyperperturb.plots import theme
 from hyperperturb.plots.labels import spaced_labels
+from hyperperturb.plots.sketch import Sketch
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 EFFECT = "effect (natural log of CP10k + 1)"
 _MANY = 3000
 
 
-def _scatter(n: int) -> type[go.Scatter] | type[go.Scattergl]:
+def _scatter(n: int) -> str:
     """SVG for few points (sharp, no graphics context), WebGL for many."""
-    return go.Scattergl if n > _MANY else go.Scatter
+    return "scattergl" if n > _MANY else "scatter"
 
 
 def _clean(table: pd.DataFrame) -> pd.DataFrame:
@@ -86,22 +91,21 @@ def volcano(table: pd.DataFrame, title: str | None = None, *, height: int = 420)
     direction = _direction(x, y)
     hover = np.array(_hover(known), dtype=object)
     kind = _scatter(len(known))
-    figure = go.Figure()
+    figure = Sketch()
     for sign, name, colour, opacity, size in _DIRECTIONS:
         those = direction == sign
         if not those.any():
             continue
-        figure.add_trace(
-            kind(
-                x=x[those],
-                y=y[those],
-                mode="markers",
-                name=f"predicted {name}" if sign else name,
-                marker={"color": colour, "size": size, "opacity": opacity, "line": {"width": 0}},
-                customdata=known["gene"].to_numpy()[those],
-                text=hover[those],
-                hovertemplate="%{text}<extra></extra>",
-            )
+        figure.add(
+            kind,
+            x=x[those],
+            y=y[those],
+            mode="markers",
+            name=f"predicted {name}" if sign else name,
+            marker={"color": colour, "size": size, "opacity": opacity, "line": {"width": 0}},
+            customdata=known["gene"].to_numpy()[those],
+            text=hover[those],
+            hovertemplate="%{text}<extra></extra>",
         )
     measured = known[known["measured"].notna() & (known["measured_standard_error"] > 0)]
     if len(measured):
@@ -109,22 +113,21 @@ def volcano(table: pd.DataFrame, title: str | None = None, *, height: int = 420)
         colour = np.array([theme.DOWN, theme.OTHER, theme.UP])[
             _direction(measured["measured"].to_numpy(), certainty.to_numpy()) + 1
         ]
-        figure.add_trace(
-            kind(
-                x=measured["measured"],
-                y=certainty,
-                mode="markers",
-                name="measured",
-                visible=True if len(measured) <= 100 else "legendonly",
-                marker={
-                    "color": "rgba(0,0,0,0)",
-                    "size": 7,
-                    "line": {"width": 1.2, "color": colour.tolist()},
-                },
-                customdata=measured["gene"],
-                text=_hover(measured[rows.columns.drop("certainty")]),
-                hovertemplate="%{text}<extra></extra>",
-            )
+        figure.add(
+            kind,
+            x=measured["measured"],
+            y=certainty,
+            mode="markers",
+            name="measured",
+            visible=True if len(measured) <= 100 else "legendonly",
+            marker={
+                "color": "rgba(0,0,0,0)",
+                "size": 7,
+                "line": {"width": 1.2, "color": colour.tolist()},
+            },
+            customdata=measured["gene"],
+            text=hover[measured.index],
+            hovertemplate="%{text}<extra></extra>",
         )
     theme.style(figure, height=height)
     reach = float(np.abs(x).max()) * 1.08 or 1.0
@@ -136,13 +139,13 @@ def volcano(table: pd.DataFrame, title: str | None = None, *, height: int = 420)
         annotations=spaced_labels(x, y, names, order, most=12, x_range=(-reach, reach), y_range=(0, top)),
         shapes=[_line(0, 0, 0, 1, yref="paper"), _line(0, 1, CERTAIN, CERTAIN, xref="paper", dash="dot")],
     )
-    figure.update_xaxes(title_text=EFFECT, range=[-reach, reach], zeroline=False, showgrid=False)
+    figure.update_xaxes(title={"text": EFFECT}, range=[-reach, reach], zeroline=False, showgrid=False)
     figure.update_yaxes(
-        title_text="certainty (|effect| / standard error)", range=[0, top], zeroline=False, showgrid=True
+        title={"text": "certainty (|effect| / standard error)"}, range=[0, top], zeroline=False, showgrid=True
     )
     if title:
-        figure.update_layout(title={"text": theme.plain(title), "font": {"size": 15}}, margin_t=70)
-    return figure
+        figure.update_layout(title={"text": theme.plain(title), "font": {"size": 15}}, margin={"t": 70})
+    return figure.figure()
 
 
 def _line(x0: float, x1: float, y0: float, y1: float, *, dash: str = "solid", **reference: str) -> dict:
@@ -182,41 +185,41 @@ def ranked_bars(table: pd.DataFrame, n: int = 10, *, axis: str = EFFECT) -> go.F
         return theme.empty("No effects to show.")
     rows = rows.sort_values("effect", kind="stable").reset_index(drop=True)
     place = np.arange(len(rows))
-    colours = np.where(rows["effect"] > 0, theme.UP, np.where(rows["effect"] < 0, theme.DOWN, theme.OTHER))
-    figure = go.Figure(
-        go.Bar(
-            x=rows["effect"],
-            y=place,
-            orientation="h",
-            name="predicted",
-            marker={"color": colours.tolist(), "line": {"width": 0}},
-            error_x={
-                "type": "data",
-                "array": rows["standard_error"].fillna(0),
-                "color": theme.INK,
-                "thickness": 1.2,
-                "width": 0,
-                "visible": bool((rows["standard_error"] > 0).any()),
-            },
-            customdata=rows["gene"],
-            text=_hover(rows),
-            textposition="none",
-            hovertemplate="%{text}<extra></extra>",
-        )
-    )
     measured = rows["measured"].notna().to_numpy()
+    hover = _hover(rows)
+    colours = np.where(rows["effect"] > 0, theme.UP, np.where(rows["effect"] < 0, theme.DOWN, theme.OTHER))
+    figure = Sketch().add(
+        "bar",
+        x=rows["effect"],
+        y=place,
+        orientation="h",
+        name="predicted",
+        marker={"color": colours.tolist(), "line": {"width": 0}},
+        error_x={
+            "type": "data",
+            "array": rows["standard_error"].fillna(0),
+            "color": theme.INK,
+            "thickness": 1.2,
+            "width": 0,
+            "visible": bool((rows["standard_error"] > 0).any()),
+        },
+        showlegend=True if measured.any() else None,
+        customdata=rows["gene"],
+        text=hover,
+        textposition="none",
+        hovertemplate="%{text}<extra></extra>",
+    )
     if measured.any():
-        figure.add_trace(
-            go.Scatter(
-                x=rows["measured"][measured],
-                y=place[measured],
-                mode="markers",
-                name="measured",
-                marker={"symbol": "circle-open", "size": 9, "color": theme.INK, "line": {"width": 2}},
-                customdata=rows["gene"][measured],
-                text=np.array(_hover(rows), dtype=object)[measured],
-                hovertemplate="%{text}<extra></extra>",
-            )
+        figure.add(
+            "scatter",
+            x=rows["measured"][measured],
+            y=place[measured],
+            mode="markers",
+            name="measured",
+            marker={"symbol": "circle-open", "size": 9, "color": theme.INK, "line": {"width": 2}},
+            customdata=rows["gene"][measured],
+            text=np.array(hover, dtype=object)[measured],
+            hovertemplate="%{text}<extra></extra>",
         )
     theme.style(figure, height=78 + 24 * len(rows), legend=bool(measured.any()))
     names = [f"{theme.plain(theme.shorten(name, 18))} " for name in rows["gene"]]
@@ -228,11 +231,8 @@ def ranked_bars(table: pd.DataFrame, n: int = 10, *, axis: str = EFFECT) -> go.F
         showgrid=False,
         zeroline=False,
     )
-    figure.update_xaxes(title_text=axis, zeroline=True, showgrid=True)
-    if not measured.any():
-        return figure
-    figure.data[0].showlegend = True
-    return figure
+    figure.update_xaxes(title={"text": axis}, zeroline=True, showgrid=True)
+    return figure.figure()
 
 
 def predicted_vs_measured(table: pd.DataFrame, *, height: int = 420) -> go.Figure:
@@ -340,45 +340,43 @@ def on_equal_scales(
     """
     x, y = rows["effect"].to_numpy(), rows["measured"].to_numpy()
     hover = np.array(hover, dtype=object)
-    figure = go.Figure()
+    figure = Sketch()
     for sign, _, colour, opacity, size in _DIRECTIONS:
         those = direction == sign
         if not those.any():
             continue
-        figure.add_trace(
-            _scatter(len(rows))(
-                x=x[those],
-                y=y[those],
-                mode="markers",
-                name=names[sign],
-                marker={"color": colour, "size": size, "opacity": opacity},
-                customdata=rows["gene"].to_numpy()[those],
-                text=hover[those],
-                hovertemplate="%{text}<extra></extra>",
-            )
+        figure.add(
+            _scatter(len(rows)),
+            x=x[those],
+            y=y[those],
+            mode="markers",
+            name=names[sign],
+            marker={"color": colour, "size": size, "opacity": opacity},
+            customdata=rows["gene"].to_numpy()[those],
+            text=hover[those],
+            hovertemplate="%{text}<extra></extra>",
         )
     reach = float(max(np.abs(x).max(), np.abs(y).max())) * 1.08 or 1.0
     order = np.argsort(-np.maximum(np.abs(x), np.abs(y)), kind="stable")
     span = (-reach, reach)
     notes = spaced_labels(x, y, rows["gene"].tolist(), order, most=10, width=380, x_range=span, y_range=span)
     shown = order[: len(notes)]
-    figure.add_trace(
-        go.Scatter(
-            x=x[shown],
-            y=y[shown],
-            mode="markers",
-            marker={"size": 1, "opacity": 0},
-            error_x=_interval(rows["standard_error"], shown),
-            error_y=_interval(rows["measured_standard_error"], shown),
-            showlegend=False,
-            hoverinfo="skip",
-        )
+    figure.add(
+        "scatter",
+        x=x[shown],
+        y=y[shown],
+        mode="markers",
+        marker={"size": 1, "opacity": 0},
+        error_x=_interval(rows["standard_error"], shown),
+        error_y=_interval(rows["measured_standard_error"], shown),
+        showlegend=False,
+        hoverinfo="skip",
     )
     theme.style(figure, height=height)
     figure.update_layout(annotations=notes, shapes=[_line(-reach, reach, -reach, reach, dash="dot")])
-    figure.update_xaxes(title_text=titles[0], range=[-reach, reach], showgrid=False, constrain="domain")
-    figure.update_yaxes(title_text=titles[1], range=[-reach, reach], showgrid=False, scaleanchor="x")
-    return figure
+    figure.update_xaxes(title={"text": titles[0]}, range=[-reach, reach], showgrid=False, constrain="domain")
+    figure.update_yaxes(title={"text": titles[1]}, range=[-reach, reach], showgrid=False, scaleanchor="x")
+    return figure.figure()
 
 
 def _interval(error: pd.Series, rows: np.ndarray) -> dict:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from hyperperturb.plots import theme
+from hyperperturb.plots.sketch import Sketch
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 SIGNIFICANT = 0.05
 
@@ -38,7 +43,7 @@ def enriched_terms(table: pd.DataFrame, *, n: int = 12, height: int | None = Non
     rows = table.head(n).iloc[::-1]
     if rows.empty:
         return theme.empty("No term has two genes of the set.")
-    figure = go.Figure()
+    figure = Sketch()
     sure = rows["q_value"].to_numpy(float) < SIGNIFICANT
     labels = [theme.shorten(str(term), 44) for term in rows["term"]]
     # Two long names may be shortened to the same words: the place on the axis is a number.
@@ -49,38 +54,39 @@ def enriched_terms(table: pd.DataFrame, *, n: int = 12, height: int | None = Non
             continue
         part = rows[those]
         colour = theme.OKABE_ITO[0]
-        figure.add_trace(
-            go.Scatter(
-                x=part["fold"],
-                y=place[those],
-                mode="markers+text",
-                name=name,
-                text=[str(int(k)) for k in part["in_set"]],
-                textposition="middle right",
-                cliponaxis=False,
-                marker={
-                    "size": 8 + 16 * np.sqrt(part["in_set"].to_numpy(float) / top),
-                    "color": colour if name.startswith("false") else "rgba(0, 0, 0, 0)",
-                    "line": {"color": colour, "width": 1.5},
-                },
-                customdata=np.array(
-                    [
-                        (
-                            theme.plain(row.term),
-                            f"{int(row.in_set)} of {int(row.in_background)} genes, "
-                            f"{theme.number(row.expected)} by chance",
-                            f"p {theme.number(row.p_value, 2)}, false discovery rate {theme.number(row.q_value, 2)}",
-                        )
-                        for row in part.itertuples()
-                    ],
-                    dtype=object,
-                ),
-                hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
-            )
+        figure.add(
+            "scatter",
+            x=part["fold"],
+            y=place[those],
+            mode="markers+text",
+            name=name,
+            text=[str(int(k)) for k in part["in_set"]],
+            textposition="middle right",
+            cliponaxis=False,
+            marker={
+                "size": 8 + 16 * np.sqrt(part["in_set"].to_numpy(float) / top),
+                "color": colour if name.startswith("false") else "rgba(0, 0, 0, 0)",
+                "line": {"color": colour, "width": 1.5},
+            },
+            customdata=np.array(
+                [
+                    (
+                        theme.plain(row.term),
+                        f"{int(row.in_set)} of {int(row.in_background)} genes, "
+                        f"{theme.number(row.expected)} by chance",
+                        f"p {theme.number(row.p_value, 2)}, false discovery rate {theme.number(row.q_value, 2)}",
+                    )
+                    for row in part.itertuples()
+                ],
+                dtype=object,
+            ),
+            hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
         )
     theme.style(figure, height=height or 110 + 26 * len(rows))
-    figure.update_xaxes(title="times more than by chance (number: genes of the set)", rangemode="tozero")
+    figure.update_xaxes(
+        title={"text": "times more than by chance (number: genes of the set)"}, rangemode="tozero"
+    )
     figure.update_yaxes(
         tickvals=place, ticktext=[theme.plain(label) for label in labels], showgrid=False, zeroline=False
     )
-    return figure
+    return figure.figure()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from hyperperturb.evaluation.verdict import CEILING, VARIANTS
 from hyperperturb.plots import theme
 from hyperperturb.plots.labels import spaced_labels
+from hyperperturb.plots.sketch import Sketch
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 PANELS = {
     "error": ("squared error<br>(1 = no change)", "lower is better", 1.0),
@@ -40,11 +42,11 @@ _LEADS = {
 }
 
 
-def panel_axis(figure: go.Figure, metric: str, at: int) -> None:
+def panel_axis(figure: Sketch, metric: str, at: int) -> None:
     """Say under panel `at` of a row which metric it shows and which way is better, and where chance lies."""
     title, direction, chance = PANELS.get(metric, (metric.replace("_", " "), "", None))
     figure.update_xaxes(
-        title_text=f"{title}<br><i>{direction}</i>",
+        title={"text": f"{title}<br><i>{direction}</i>"},
         zeroline=False,
         showgrid=True,
         nticks=5,
@@ -113,7 +115,7 @@ def method_scores(
     labels = table["label"].fillna(table["name"]) if "label" in table.columns else table["name"]
     place = np.arange(len(table))
     kinds = np.where(table["_judged"], "model", [_kind(name) for name in table["name"]])
-    figure = make_subplots(rows=1, cols=len(panels), shared_yaxes=True, horizontal_spacing=0.05)
+    figure = Sketch(rows=1, cols=len(panels), shared_yaxes=True, horizontal_spacing=0.05)
     for at, name in enumerate(panels, start=1):
         values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
         low, high = (
@@ -127,40 +129,39 @@ def method_scores(
             if not those.any():
                 continue
             colour = theme.LEAD if mine else theme.OTHER
-            figure.add_trace(
-                go.Scatter(
-                    x=values[those],
-                    y=place[those],
-                    mode="markers",
-                    marker={
-                        "symbol": _SYMBOLS[kind],
-                        "size": 11 if mine else 9,
-                        "color": colour,
-                        "line": {"width": 2, "color": colour},
-                    },
-                    error_x={
-                        "type": "data",
-                        "symmetric": False,
-                        "array": np.nan_to_num(high - values)[those],
-                        "arrayminus": np.nan_to_num(values - low)[those],
-                        "color": colour,
-                        "thickness": 2 if mine else 1.3,
-                        "width": 0,
-                    },
-                    text=[
-                        f"<b>{theme.plain(label)}</b><br>{theme.number(value)}"
-                        + (
-                            f" ({theme.number(a)} to {theme.number(b)})"
-                            if np.isfinite(a) and np.isfinite(b)
-                            else ""
-                        )
-                        for label, value, a, b in zip(
-                            labels[those], values[those], low[those], high[those], strict=True
-                        )
-                    ],
-                    hovertemplate="%{text}<extra></extra>",
-                    showlegend=False,
-                ),
+            figure.add(
+                "scatter",
+                x=values[those],
+                y=place[those],
+                mode="markers",
+                marker={
+                    "symbol": _SYMBOLS[kind],
+                    "size": 11 if mine else 9,
+                    "color": colour,
+                    "line": {"width": 2, "color": colour},
+                },
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": np.nan_to_num(high - values)[those],
+                    "arrayminus": np.nan_to_num(values - low)[those],
+                    "color": colour,
+                    "thickness": 2 if mine else 1.3,
+                    "width": 0,
+                },
+                text=[
+                    f"<b>{theme.plain(label)}</b><br>{theme.number(value)}"
+                    + (
+                        f" ({theme.number(a)} to {theme.number(b)})"
+                        if np.isfinite(a) and np.isfinite(b)
+                        else ""
+                    )
+                    for label, value, a, b in zip(
+                        labels[those], values[those], low[those], high[those], strict=True
+                    )
+                ],
+                hovertemplate="%{text}<extra></extra>",
+                showlegend=False,
                 row=1,
                 col=at,
             )
@@ -180,7 +181,7 @@ def method_scores(
         showgrid=False,
         zeroline=False,
     )
-    return figure
+    return figure.figure()
 
 
 def paired_leads(
@@ -215,40 +216,39 @@ def paired_leads(
     value, low, high = (table[name].to_numpy(np.float64) for name in ("lead", "low", "high"))
     place = np.arange(len(table))
     state = np.where(low > 0, "ahead", np.where(high < 0, "behind", "unclear"))
-    figure = go.Figure()
+    figure = Sketch()
     for kind, (name, symbol, colour) in _LEADS.items():
         those = state == kind
         if not those.any():
             continue
-        figure.add_trace(
-            go.Scatter(
-                x=value[those],
-                y=place[those],
-                mode="markers",
-                name=name,
-                marker={"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
-                error_x={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": (high - value)[those],
-                    "arrayminus": (value - low)[those],
-                    "color": colour,
-                    "thickness": 2,
-                    "width": 0,
-                },
-                text=[
-                    f"<b>{theme.plain(label)}</b><br>{theme.number(v)} ({theme.number(a)} to {theme.number(b)})"
-                    for label, v, a, b in zip(
-                        table["label"].to_numpy()[those], value[those], low[those], high[those], strict=True
-                    )
-                ],
-                hovertemplate="%{text}<extra></extra>",
-            )
+        figure.add(
+            "scatter",
+            x=value[those],
+            y=place[those],
+            mode="markers",
+            name=name,
+            marker={"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": (high - value)[those],
+                "arrayminus": (value - low)[those],
+                "color": colour,
+                "thickness": 2,
+                "width": 0,
+            },
+            text=[
+                f"<b>{theme.plain(label)}</b><br>{theme.number(v)} ({theme.number(a)} to {theme.number(b)})"
+                for label, v, a, b in zip(
+                    table["label"].to_numpy()[those], value[those], low[those], high[those], strict=True
+                )
+            ],
+            hovertemplate="%{text}<extra></extra>",
         )
     theme.style(figure, height=height or 120 + 30 * len(table))
     figure.add_vline(x=0, line={"color": theme.INK, "width": 1, "dash": "dot"})
     figure.update_xaxes(
-        title_text=f"lead in {_title(metric)}<br><i>right of 0: HyperPerturb is better</i>",
+        title={"text": f"lead in {_title(metric)}<br><i>right of 0: HyperPerturb is better</i>"},
         zeroline=False,
         showgrid=True,
     )
@@ -260,7 +260,7 @@ def paired_leads(
         showgrid=False,
         zeroline=False,
     )
-    return figure
+    return figure.figure()
 
 
 def _title(metric: str) -> str:
@@ -294,16 +294,15 @@ def hub_radius(genes: pd.DataFrame, *, centrality: str = "degree", height: int =
     if table.empty:
         return theme.empty(f"No gene has a {word} above zero.")
     x, y = table["_centrality"].to_numpy(np.float64), table["radius"].to_numpy(np.float64)
-    kind = go.Scattergl if len(table) > 3000 else go.Scatter
-    figure = go.Figure(
-        kind(
-            x=x,
-            y=y,
-            mode="markers",
-            marker={"color": theme.LEAD, "size": 5 if len(table) > 1000 else 7, "opacity": 0.5},
-            customdata=[theme.plain(name) for name in table["gene"]],
-            hovertemplate=f"<b>%{{customdata}}</b><br>{word} %{{x:.4g}}<br>distance %{{y:.3g}}<extra></extra>",
-        )
+    kind = "scattergl" if len(table) > 3000 else "scatter"
+    figure = Sketch().add(
+        kind,
+        x=x,
+        y=y,
+        mode="markers",
+        marker={"color": theme.LEAD, "size": 5 if len(table) > 1000 else 7, "opacity": 0.5},
+        customdata=[theme.plain(name) for name in table["gene"]],
+        hovertemplate=f"<b>%{{customdata}}</b><br>{word} %{{x:.4g}}<br>distance %{{y:.3g}}<extra></extra>",
     )
     theme.style(figure, height=height, legend=False)
     logs = np.log10(x)
@@ -331,10 +330,12 @@ def hub_radius(genes: pd.DataFrame, *, centrality: str = "degree", height: int =
         )
     span = max(float(np.ptp(logs)), 0.5)
     figure.update_xaxes(
-        title_text=f"{word} (logarithmic)",
+        title={"text": f"{word} (logarithmic)"},
         **theme.log_ticks(x.min(), x.max()),
         showgrid=False,
         range=[logs.min() - 0.05 * span, logs.max() + 0.08 * span],
     )
-    figure.update_yaxes(title_text="hyperbolic distance from the middle", rangemode="tozero", zeroline=False)
-    return figure
+    figure.update_yaxes(
+        title={"text": "hyperbolic distance from the middle"}, rangemode="tozero", zeroline=False
+    )
+    return figure.figure()

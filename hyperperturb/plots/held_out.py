@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from hyperperturb.plots import theme
 from hyperperturb.plots.effects import EFFECT
 from hyperperturb.plots.labels import spaced_labels
+from hyperperturb.plots.sketch import Sketch
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _BIN = 2.5  # per cent
 _MANY = 1500  # points after which a figure is drawn by the graphics card
@@ -27,8 +30,8 @@ def _frame(rows: pd.DataFrame | Sequence[Mapping[str, Any]] | None, columns: Seq
     return table[np.isfinite(numbers).all(axis=1)].reset_index(drop=True)
 
 
-def _scatter(n: int) -> type:
-    return go.Scattergl if n > _MANY else go.Scatter
+def _scatter(n: int) -> str:
+    return "scattergl" if n > _MANY else "scatter"
 
 
 def _diagonal(low: float, high: float) -> dict:
@@ -57,14 +60,14 @@ def _corner(text: str) -> dict:
     }
 
 
-def _square_log(figure: go.Figure, values: np.ndarray, *, x: str, y: str) -> None:
+def _square_log(figure: Sketch, values: np.ndarray, *, x: str, y: str) -> None:
     """Equal logarithmic axes with the diagonal, in place."""
     low, high = float(values.min()) / 1.25, float(values.max()) * 1.25
     ticks = theme.log_ticks(low, high, most=5)
     logs = [np.log10(low), np.log10(high)]
-    figure.update_xaxes(title_text=x, **ticks, range=logs, showgrid=False, zeroline=False)
-    figure.update_yaxes(title_text=y, **ticks, range=logs, showgrid=False, zeroline=False)
-    figure.add_shape(_diagonal(low, high))
+    figure.update_xaxes(title={"text": x}, **ticks, range=logs, showgrid=False, zeroline=False)
+    figure.update_yaxes(title={"text": y}, **ticks, range=logs, showgrid=False, zeroline=False)
+    figure.add_shape(**_diagonal(low, high))
 
 
 def perturbation_errors(
@@ -108,29 +111,28 @@ def perturbation_errors(
         f"{theme.number(theirs)}"
         for name, mine, theirs in zip(names, y, x, strict=True)
     ]
-    figure = go.Figure()
+    figure = Sketch()
     for those, name, colour, symbol in (
         (better, "HyperPerturb is nearer", theme.LEAD, "circle"),
         (~better, f"{baseline} is nearer", theme.OTHER, "circle-open"),
     ):
         if those.any():
-            figure.add_trace(
-                _scatter(len(table))(
-                    x=x[those],
-                    y=y[those],
-                    mode="markers",
-                    name=theme.plain(f"{name} ({int(those.sum())})"),
-                    marker={
-                        "size": size[those],
-                        "color": colour,
-                        "symbol": symbol,
-                        "opacity": 0.75,
-                        "line": {"width": 1.2, "color": colour},
-                    },
-                    customdata=names[those],
-                    text=np.array(hover, dtype=object)[those],
-                    hovertemplate="%{text}<extra></extra>",
-                )
+            figure.add(
+                _scatter(len(table)),
+                x=x[those],
+                y=y[those],
+                mode="markers",
+                name=theme.plain(f"{name} ({int(those.sum())})"),
+                marker={
+                    "size": size[those],
+                    "color": colour,
+                    "symbol": symbol,
+                    "opacity": 0.75,
+                    "line": {"width": 1.2, "color": colour},
+                },
+                customdata=names[those],
+                text=np.array(hover, dtype=object)[those],
+                hovertemplate="%{text}<extra></extra>",
             )
     theme.style(figure, height=height)
     _square_log(
@@ -139,19 +141,18 @@ def perturbation_errors(
     at = np.flatnonzero(names == chosen)
     if len(at):
         i = at[0]
-        figure.add_trace(
-            go.Scatter(
-                x=[x[i]],
-                y=[y[i]],
-                mode="markers",
-                marker={
-                    "size": size[i] + 9,
-                    "color": "rgba(0,0,0,0)",
-                    "line": {"width": 2, "color": theme.INK},
-                },
-                showlegend=False,
-                hoverinfo="skip",
-            )
+        figure.add(
+            "scatter",
+            x=[x[i]],
+            y=[y[i]],
+            mode="markers",
+            marker={
+                "size": size[i] + 9,
+                "color": "rgba(0,0,0,0)",
+                "line": {"width": 2, "color": theme.INK},
+            },
+            showlegend=False,
+            hoverinfo="skip",
         )
         figure.add_annotation(  # towards the corner in which few points lie
             x=np.log10(x[i]),
@@ -165,7 +166,7 @@ def perturbation_errors(
             arrowhead=0,
             standoff=size[i] / 2 + 5,
         )
-    return figure
+    return figure.figure()
 
 
 def left_out_scatter(table: pd.DataFrame, *, level: float = 0.9, height: int = 460) -> go.Figure:
@@ -210,7 +211,7 @@ def left_out_scatter(table: pd.DataFrame, *, level: float = 0.9, height: int = 4
         ],
         dtype=object,
     )
-    figure = go.Figure()
+    figure = Sketch()
     for those, name, marker in (
         (
             within,
@@ -224,46 +225,44 @@ def left_out_scatter(table: pd.DataFrame, *, level: float = 0.9, height: int = 4
         ),
     ):
         if those.any():
-            figure.add_trace(
-                _scatter(len(rows))(
-                    x=x[those],
-                    y=y[those],
-                    mode="markers",
-                    name=f"{name} ({int(those.sum())})",
-                    marker=marker,
-                    customdata=genes[those],
-                    text=hover[those],
-                    hovertemplate="%{text}<extra></extra>",
-                )
+            figure.add(
+                _scatter(len(rows)),
+                x=x[those],
+                y=y[those],
+                mode="markers",
+                name=f"{name} ({int(those.sum())})",
+                marker=marker,
+                customdata=genes[those],
+                text=hover[those],
+                hovertemplate="%{text}<extra></extra>",
             )
     reach = float(max(np.abs(x).max(), np.abs(y).max())) * 1.08 or 1.0
     span = (-reach, reach)
     order = np.argsort(-np.maximum(np.abs(x), np.abs(y)), kind="stable")
     notes = spaced_labels(x, y, genes.tolist(), order, most=8, width=420, x_range=span, y_range=span)
     named = order[: len(notes)]
-    figure.add_trace(
-        go.Scatter(
-            x=x[named],
-            y=y[named],
-            mode="markers",
-            marker={"size": 1, "opacity": 0},
-            error_x={
-                "type": "data",
-                "array": width[named],
-                "color": "rgba(128, 134, 142, 0.7)",
-                "thickness": 1,
-                "width": 0,
-            },
-            showlegend=False,
-            hoverinfo="skip",
-        )
+    figure.add(
+        "scatter",
+        x=x[named],
+        y=y[named],
+        mode="markers",
+        marker={"size": 1, "opacity": 0},
+        error_x={
+            "type": "data",
+            "array": width[named],
+            "color": "rgba(128, 134, 142, 0.7)",
+            "thickness": 1,
+            "width": 0,
+        },
+        showlegend=False,
+        hoverinfo="skip",
     )
     theme.style(figure, height=height)
     said = f"correlation {theme.number(correlation(rows))}<br>inside {100 * within.mean():.0f} %"
     figure.update_layout(annotations=[*notes, _corner(said)], shapes=[_diagonal(-reach, reach)])
-    figure.update_xaxes(title_text=f"predicted {EFFECT}", range=span, showgrid=False, constrain="domain")
-    figure.update_yaxes(title_text="measured effect", range=span, showgrid=False, scaleanchor="x")
-    return figure
+    figure.update_xaxes(title={"text": f"predicted {EFFECT}"}, range=span, showgrid=False, constrain="domain")
+    figure.update_yaxes(title={"text": "measured effect"}, range=span, showgrid=False, scaleanchor="x")
+    return figure.figure()
 
 
 def correlation(table: pd.DataFrame) -> float:
@@ -301,25 +300,24 @@ def error_calibration(
     x, y = table["predicted_error"].to_numpy(float), table["actual_error"].to_numpy(float)
     names = table["perturbation"].astype(str).to_numpy()
     mine = names == chosen
-    figure = go.Figure(
-        _scatter(len(table))(
-            x=x,
-            y=y,
-            mode="markers",
-            marker={
-                "color": theme.LEAD,
-                "size": np.where(mine, 14, 7),
-                "opacity": np.where(mine, 1.0, 0.6),
-                "line": {"width": np.where(mine, 2, 0), "color": theme.INK},
-            },
-            customdata=names,
-            text=[theme.plain(name) for name in names],
-            hovertemplate="<b>%{text}</b><br>expected %{x:.3g}<br>actual %{y:.3g}<extra></extra>",
-        )
+    figure = Sketch().add(
+        _scatter(len(table)),
+        x=x,
+        y=y,
+        mode="markers",
+        marker={
+            "color": theme.LEAD,
+            "size": np.where(mine, 14, 7),
+            "opacity": np.where(mine, 1.0, 0.6),
+            "line": {"width": np.where(mine, 2, 0), "color": theme.INK},
+        },
+        customdata=names,
+        text=[theme.plain(name) for name in names],
+        hovertemplate="<b>%{text}</b><br>expected %{x:.3g}<br>actual %{y:.3g}<extra></extra>",
     )
     theme.style(figure, height=height, legend=False)
     _square_log(figure, np.concatenate([x, y]), x="error the model expected (ln)", y="actual error (ln)")
-    return figure
+    return figure.figure()
 
 
 def coverage_shares(
@@ -350,16 +348,15 @@ def coverage_shares(
     counts, _ = np.histogram(
         share, edges
     )  # the last bin holds 100 % itself, which plotly would put behind it
-    figure = go.Figure(
-        go.Bar(
-            x=edges[:-1] + _BIN / 2,
-            y=counts,
-            width=0.94 * _BIN,
-            marker={"color": theme.LEAD, "opacity": 0.75, "line": {"width": 0}},
-            text=[f"{low:g} to {low + _BIN:g} %: {n}" for low, n in zip(edges[:-1], counts, strict=True)],
-            textposition="none",
-            hovertemplate="%{text}<extra></extra>",
-        )
+    figure = Sketch().add(
+        "bar",
+        x=edges[:-1] + _BIN / 2,
+        y=counts,
+        width=0.94 * _BIN,
+        marker={"color": theme.LEAD, "opacity": 0.75, "line": {"width": 0}},
+        text=[f"{low:g} to {low + _BIN:g} %: {n}" for low, n in zip(edges[:-1], counts, strict=True)],
+        textposition="none",
+        hovertemplate="%{text}<extra></extra>",
     )
     theme.style(figure, height=height, legend=False)
     mean = float(share.mean())
@@ -378,10 +375,10 @@ def coverage_shares(
             showarrow=False,
         )
     figure.update_xaxes(
-        title_text=f"measured effects inside the {100 * level:.0f} % interval (%)",
+        title={"text": f"measured effects inside the {100 * level:.0f} % interval (%)"},
         range=[first, 100.5],
         showgrid=False,
     )
-    figure.update_yaxes(title_text="perturbations")
+    figure.update_yaxes(title={"text": "perturbations"})
     figure.update_layout(margin={"t": 34})
-    return figure
+    return figure.figure()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from hyperperturb.plots import theme
+from hyperperturb.plots.sketch import Sketch
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _CLASSES = (
     (0.66, 2.4, 0.75),
@@ -73,7 +78,7 @@ def response_graph(nodes: pd.DataFrame, links: pd.DataFrame, *, height: int = 56
         return theme.empty("The network knows none of these genes.")
     place = layout(nodes, links)
     at = dict(zip(nodes["gene"], place, strict=True))
-    figure = go.Figure()
+    figure = Sketch()
     top = float(links["weight"].max()) if len(links) else 1.0
     share = (links["weight"] / (top or 1.0)).to_numpy()
     above = np.inf
@@ -85,15 +90,14 @@ def response_graph(nodes: pd.DataFrame, links: pd.DataFrame, *, height: int = 56
         ends = np.array(
             [[at[a], at[b], (np.nan, np.nan)] for a, b in zip(some["first"], some["second"], strict=True)]
         )
-        figure.add_trace(
-            go.Scatter(
-                x=ends[..., 0].ravel(),
-                y=ends[..., 1].ravel(),
-                mode="lines",
-                line={"width": width, "color": f"rgba(128, 134, 142, {opacity})"},
-                hoverinfo="skip",
-                showlegend=False,
-            )
+        figure.add(
+            "scatter",
+            x=ends[..., 0].ravel(),
+            y=ends[..., 1].ravel(),
+            mode="lines",
+            line={"width": width, "color": f"rgba(128, 134, 142, {opacity})"},
+            hoverinfo="skip",
+            showlegend=False,
         )
     size = nodes["effect"].abs()
     others = nodes["role"] != "target"
@@ -130,22 +134,21 @@ def response_graph(nodes: pd.DataFrame, links: pd.DataFrame, *, height: int = 56
             bar = False
         else:
             marker |= {"color": theme.OTHER, "line": {"width": 1.6}}
-        figure.add_trace(
-            go.Scatter(
-                x=place[those.to_numpy(), 0],
-                y=place[those.to_numpy(), 1],
-                mode="markers+text",
-                name=name,
-                marker=marker,
-                text=[theme.plain(theme.shorten(gene, 14)) for gene in some["gene"]],
-                textposition="top center",
-                textfont={"size": 14 if name == "perturbed" else 12},
-                customdata=some["gene"],
-                hovertext=[_said(row) for row in some.itertuples(index=False)],
-                hovertemplate="%{hovertext}<extra></extra>",
-                selected={"marker": {"opacity": 1}},
-                unselected={"marker": {"opacity": 1}, "textfont": {"color": theme.INK}},
-            )
+        figure.add(
+            "scatter",
+            x=place[those.to_numpy(), 0],
+            y=place[those.to_numpy(), 1],
+            mode="markers+text",
+            name=name,
+            marker=marker,
+            text=[theme.plain(theme.shorten(gene, 14)) for gene in some["gene"]],
+            textposition="top center",
+            textfont={"size": 14 if name == "perturbed" else 12},
+            customdata=some["gene"],
+            hovertext=[_said(row) for row in some.itertuples(index=False)],
+            hovertemplate="%{hovertext}<extra></extra>",
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 1}, "textfont": {"color": theme.INK}},
         )
     theme.style(figure, height=height)
     low, high = place.min(axis=0), place.max(axis=0)
@@ -153,7 +156,7 @@ def response_graph(nodes: pd.DataFrame, links: pd.DataFrame, *, height: int = 56
     figure.update_xaxes(visible=False, range=[low[0] - room[0], high[0] + room[0]])
     figure.update_yaxes(visible=False, range=[low[1] - room[1], high[1] + room[1]])
     figure.update_layout(legend={"itemsizing": "constant"}, dragmode="pan")
-    return figure
+    return figure.figure()
 
 
 def _said(row: tuple) -> str:

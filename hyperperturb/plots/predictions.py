@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from hyperperturb.models.predictions import CERTAIN
 from hyperperturb.plots import theme
 from hyperperturb.plots.effects import on_equal_scales
+from hyperperturb.plots.sketch import Sketch
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _CLIP = 99  # percentile of the sizes at which the colours end, so that one outlier does not bleach the rest
 
@@ -51,31 +55,30 @@ def effect_map(
         [_cell(value, error) for value, error in zip(row, row_errors, strict=True)]
         for row, row_errors in zip(values, spread, strict=True)
     ]
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=[str(gene) for gene in effects.columns],
-            y=[str(name) for name in effects.index],
-            zmin=-reach,
-            zmax=reach,
-            colorscale=theme.on_both_pages(solid=False),
-            xgap=1 if len(effects.columns) <= 80 else 0,
-            ygap=1 if len(effects) <= 80 else 0,
-            customdata=said,
-            hovertemplate="<b>%{y}</b> on <b>%{x}</b><br>%{customdata}<extra></extra>",
-            hoverongaps=False,
-            colorbar={
-                "title": {"text": "effect (ln)", "side": "right"},
-                "thickness": 12,
-                "outlinewidth": 0,
-                "len": min(1.0, 320 / _map_height(len(effects), most_height) + 0.25),
-            },
-        )
+    figure = Sketch().add(
+        "heatmap",
+        z=values,
+        x=[str(gene) for gene in effects.columns],
+        y=[str(name) for name in effects.index],
+        zmin=-reach,
+        zmax=reach,
+        colorscale=theme.on_both_pages(solid=False),
+        xgap=1 if len(effects.columns) <= 80 else 0,
+        ygap=1 if len(effects) <= 80 else 0,
+        customdata=said,
+        hovertemplate="<b>%{y}</b> on <b>%{x}</b><br>%{customdata}<extra></extra>",
+        hoverongaps=False,
+        colorbar={
+            "title": {"text": "effect (ln)", "side": "right"},
+            "thickness": 12,
+            "outlinewidth": 0,
+            "len": min(1.0, 320 / _map_height(len(effects), most_height) + 0.25),
+        },
     )
     theme.style(figure, height=_map_height(len(effects), most_height), legend=False)
     figure.update_xaxes(type="category", showgrid=False, tickangle=-60, ticks="")
     figure.update_yaxes(type="category", showgrid=False, autorange="reversed", ticks="")
-    return figure
+    return figure.figure()
 
 
 def _cell(value: float, error: float) -> str:
@@ -157,37 +160,36 @@ def largest_differences(table: pd.DataFrame, names: tuple[str, str], n: int = 24
     rows = rows.sort_values("difference", kind="stable")
     colour = np.where(rows["difference"] > 0, theme.UP, theme.DOWN)
     first, second = (theme.plain(theme.shorten(name, 24)) for name in names)
-    figure = go.Figure(
-        go.Bar(
-            x=rows["difference"],
-            y=np.arange(len(rows)),
-            orientation="h",
-            marker={"color": np.where(rows["clear"], colour, theme.OTHER).tolist(), "line": {"width": 0}},
-            error_x={
-                "type": "data",
-                "array": CERTAIN * rows["standard_error"],
-                "color": theme.INK,
-                "thickness": 1.2,
-                "width": 0,
-            },
-            customdata=rows["gene"],
-            text=[
-                f"<b>{theme.plain(gene)}</b><br>{theme.number(value)} ± {theme.number(error, 2)}"
-                for gene, value, error in zip(
-                    rows["gene"], rows["difference"], rows["standard_error"], strict=True
-                )
-            ],
-            textposition="none",
-            hovertemplate="%{text}<extra></extra>",
-        )
+    figure = Sketch().add(
+        "bar",
+        x=rows["difference"],
+        y=np.arange(len(rows)),
+        orientation="h",
+        marker={"color": np.where(rows["clear"], colour, theme.OTHER).tolist(), "line": {"width": 0}},
+        error_x={
+            "type": "data",
+            "array": CERTAIN * rows["standard_error"],
+            "color": theme.INK,
+            "thickness": 1.2,
+            "width": 0,
+        },
+        customdata=rows["gene"],
+        text=[
+            f"<b>{theme.plain(gene)}</b><br>{theme.number(value)} ± {theme.number(error, 2)}"
+            for gene, value, error in zip(
+                rows["gene"], rows["difference"], rows["standard_error"], strict=True
+            )
+        ],
+        textposition="none",
+        hovertemplate="%{text}<extra></extra>",
     )
     theme.style(figure, height=70 + 20 * len(rows), legend=False)
     _named_rows(figure, rows["gene"])
-    figure.update_xaxes(title_text=f"effect of {second} minus that of {first} (ln)", zeroline=True)
-    return figure
+    figure.update_xaxes(title={"text": f"effect of {second} minus that of {first} (ln)"}, zeroline=True)
+    return figure.figure()
 
 
-def _named_rows(figure: go.Figure, names: Sequence[str]) -> None:
+def _named_rows(figure: Sketch, names: Sequence[str]) -> None:
     figure.update_yaxes(
         tickmode="array",
         tickvals=np.arange(len(names)),
@@ -218,40 +220,39 @@ def interventions(ranking: pd.DataFrame, n: int = 12) -> go.Figure:
     if rows.empty:
         return theme.empty("No perturbation to rank.")
     up = (rows["intervention"] == "activation").to_numpy()
-    figure = go.Figure()
+    figure = Sketch()
     for name, those, colour in (("turned up", up, theme.UP), ("turned down or cut", ~up, theme.DOWN)):
         if not those.any():
             continue
         some = rows[those]
-        figure.add_trace(
-            go.Bar(
-                x=some["score"],
-                y=np.flatnonzero(those),
-                orientation="h",
-                name=name,
-                marker={"color": colour, "line": {"width": 0}},
-                customdata=some["targets"],
-                text=[_chance(p) for p in some["probability"]],
-                textposition="outside",
-                cliponaxis=False,
-                hovertext=[
-                    f"<b>{theme.plain(row.targets)}</b>, {row.intervention}<br>cosine {theme.number(row.score)}"
-                    f"<br>probability {_chance(row.probability)}"
-                    for row in some.itertuples(index=False)
-                ],
-                hovertemplate="%{hovertext}<extra></extra>",
-            )
+        figure.add(
+            "bar",
+            x=some["score"],
+            y=np.flatnonzero(those),
+            orientation="h",
+            name=name,
+            marker={"color": colour, "line": {"width": 0}},
+            customdata=some["targets"],
+            text=[_chance(p) for p in some["probability"]],
+            textposition="outside",
+            cliponaxis=False,
+            hovertext=[
+                f"<b>{theme.plain(row.targets)}</b>, {row.intervention}<br>cosine {theme.number(row.score)}"
+                f"<br>probability {_chance(row.probability)}"
+                for row in some.itertuples(index=False)
+            ],
+            hovertemplate="%{hovertext}<extra></extra>",
         )
     theme.style(figure, height=90 + 26 * len(rows))
     _named_rows(figure, rows["targets"])
     reach = max(0.05, 1.25 * float(rows["score"].abs().max()))
     low = -reach if (rows["score"] < 0).any() else 0.0
     figure.update_xaxes(
-        title_text="cosine with the wanted change",
+        title={"text": "cosine with the wanted change"},
         range=[low, reach if (rows["score"] > 0).any() else 0.0],
         zeroline=True,
     )
-    return figure
+    return figure.figure()
 
 
 def _chance(probability: float) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import plotly.graph_objects as go
 
 from hyperperturb.data.quality_report import RATE, PerturbationQuality, Quality
 from hyperperturb.plots import theme
 from hyperperturb.plots.screen import NAMED, rank_axis
+from hyperperturb.plots.sketch import Sketch
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 def _hover(row: PerturbationQuality) -> str:
@@ -49,20 +54,19 @@ def energy_distances(quality: Quality, *, height: int = 320) -> go.Figure:
     beyond = np.array([row.energy_q is not None and row.energy_q < RATE for row in rows])
     hover = np.array([_hover(row) for row in rows], dtype=object)
     many = len(rows) > NAMED
-    figure = go.Figure(
-        go.Scatter(
-            x=rank,
-            y=chance,
-            mode="markers",
-            name="by chance",
-            marker={
-                "symbol": "line-ew-open",
-                "size": 4 if many else 10,
-                "color": theme.OTHER,
-                "line": {"width": 1.5},
-            },
-            hoverinfo="skip",
-        )
+    figure = Sketch().add(
+        "scatter",
+        x=rank,
+        y=chance,
+        mode="markers",
+        name="by chance",
+        marker={
+            "symbol": "line-ew-open",
+            "size": 4 if many else 10,
+            "color": theme.OTHER,
+            "line": {"width": 1.5},
+        },
+        hoverinfo="skip",
     )
     kinds = (
         (beyond, "beyond chance", "circle-open", theme.LEAD),
@@ -70,33 +74,32 @@ def energy_distances(quality: Quality, *, height: int = 320) -> go.Figure:
     )
     for chosen, name, symbol, colour in kinds:
         if chosen.any():
-            figure.add_trace(
-                go.Scatter(
-                    x=rank[chosen],
-                    y=energy[chosen],
-                    mode="markers",
-                    name=name,
-                    marker={
-                        "symbol": symbol,
-                        "size": 8 if len(rows) <= 300 else 5,
-                        "color": colour,
-                        "line": {"width": 1.5},
-                    },
-                    text=hover[chosen],
-                    hovertemplate="%{text}<extra></extra>",
-                )
+            figure.add(
+                "scatter",
+                x=rank[chosen],
+                y=energy[chosen],
+                mode="markers",
+                name=name,
+                marker={
+                    "symbol": symbol,
+                    "size": 8 if len(rows) <= 300 else 5,
+                    "color": colour,
+                    "line": {"width": 1.5},
+                },
+                text=hover[chosen],
+                hovertemplate="%{text}<extra></extra>",
             )
     theme.style(figure, height=height)
     names = [row.perturbation for row in rows]
     rank_axis(figure, names)
     low, high = float(np.nanmin(np.append(energy, chance))), float(energy.max())
     figure.update_yaxes(
-        title_text="energy distance to the controls",
+        title={"text": "energy distance to the controls"},
         **theme.log_ticks(low, high),
         range=[np.log10(low) - 0.1, np.log10(high) + 0.15],
         zeroline=False,
     )
-    return figure
+    return figure.figure()
 
 
 def guide_agreements(quality: Quality, *, height: int = 320) -> go.Figure:
@@ -120,37 +123,35 @@ def guide_agreements(quality: Quality, *, height: int = 320) -> go.Figure:
     x = np.array([row.guide_expected or 0.0 for row in rows])
     y = np.array([row.guide_agreement for row in rows])
     low, high = min(0.0, float(y.min())), max(1.0, float(y.max()))
-    figure = go.Figure(
-        go.Scatter(
-            x=[0, 1],
-            y=[0, 1],
-            mode="lines",
-            name="as well as noise lets them",
-            line={"color": theme.OTHER, "width": 1.5, "dash": "dot"},
-            hoverinfo="skip",
-        )
+    figure = Sketch().add(
+        "scatter",
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        name="as well as noise lets them",
+        line={"color": theme.OTHER, "width": 1.5, "dash": "dot"},
+        hoverinfo="skip",
     )
-    figure.add_trace(
-        go.Scatter(
-            x=x,
-            y=y,
-            mode="markers",
-            name="measured",
-            marker={"symbol": "circle-open", "size": 8, "color": theme.LEAD, "line": {"width": 1.5}},
-            text=[
-                f"<b>{theme.plain(row.perturbation)}</b><br>{row.guides} guides, {theme.number(row.cells)} cells"
-                f"<br>correlation {theme.number(a)}, {theme.number(b)} expected"
-                for row, a, b in zip(rows, y, x, strict=True)
-            ],
-            hovertemplate="%{text}<extra></extra>",
-        )
+    figure.add(
+        "scatter",
+        x=x,
+        y=y,
+        mode="markers",
+        name="measured",
+        marker={"symbol": "circle-open", "size": 8, "color": theme.LEAD, "line": {"width": 1.5}},
+        text=[
+            f"<b>{theme.plain(row.perturbation)}</b><br>{row.guides} guides, {theme.number(row.cells)} cells"
+            f"<br>correlation {theme.number(a)}, {theme.number(b)} expected"
+            for row, a, b in zip(rows, y, x, strict=True)
+        ],
+        hovertemplate="%{text}<extra></extra>",
     )
     theme.style(figure, height=height)
     figure.update_xaxes(
-        title_text="correlation expected from effect and noise", range=[-0.03, 1.03], zeroline=False
+        title={"text": "correlation expected from effect and noise"}, range=[-0.03, 1.03], zeroline=False
     )
-    figure.update_yaxes(title_text="measured correlation of guides", range=[low - 0.05, high + 0.03])
-    return figure
+    figure.update_yaxes(title={"text": "measured correlation of guides"}, range=[low - 0.05, high + 0.03])
+    return figure.figure()
 
 
 def batch_shares(quality: Quality, *, height: int = 280) -> go.Figure:
@@ -171,7 +172,7 @@ def batch_shares(quality: Quality, *, height: int = 280) -> go.Figure:
     if not quality.batches:
         return theme.empty("No column of this screen names batches.")
     names = [batch.batch for batch in quality.batches]
-    figure = go.Figure()
+    figure = Sketch()
     for label, counts, marker in (
         (
             "controls",
@@ -181,21 +182,20 @@ def batch_shares(quality: Quality, *, height: int = 280) -> go.Figure:
         ("perturbed cells", [batch.perturbed_cells for batch in quality.batches], {"color": theme.LEAD}),
     ):
         total = max(sum(counts), 1)
-        figure.add_trace(
-            go.Bar(
-                x=list(range(1, len(names) + 1)),
-                y=[100 * n / total for n in counts],
-                name=label,
-                marker=marker,
-                text=[
-                    f"{theme.plain(name)}<br>{theme.number(n)} {label}"
-                    for name, n in zip(names, counts, strict=True)
-                ],
-                textposition="none",
-                hovertemplate="%{text}<extra></extra>",
-            )
+        figure.add(
+            "bar",
+            x=list(range(1, len(names) + 1)),
+            y=[100 * n / total for n in counts],
+            name=label,
+            marker=marker,
+            text=[
+                f"{theme.plain(name)}<br>{theme.number(n)} {label}"
+                for name, n in zip(names, counts, strict=True)
+            ],
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
         )
     theme.style(figure, height=height)
     rank_axis(figure, names, what="batches")
-    figure.update_yaxes(title_text="share of the cells, %", rangemode="tozero", zeroline=False)
-    return figure
+    figure.update_yaxes(title={"text": "share of the cells, %"}, rangemode="tozero", zeroline=False)
+    return figure.figure()

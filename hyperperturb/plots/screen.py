@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from hyperperturb.data.effects import Effects
 from hyperperturb.plots import theme
 from hyperperturb.plots.labels import spaced_labels
+from hyperperturb.plots.sketch import Sketch
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 NAMED = 40
 """Up to this many perturbations each has its name on the axis; beyond, the axis is the rank."""
 
 
-def rank_axis(figure: go.Figure, names: list[str], *, what: str = "perturbations") -> None:
+def rank_axis(figure: Sketch, names: list[str], *, what: str = "perturbations") -> None:
     """Write the names under a figure whose x is their rank from 1, or only their number where they are many."""
     if len(names) <= NAMED:
         figure.update_xaxes(
@@ -24,10 +28,9 @@ def rank_axis(figure: go.Figure, names: list[str], *, what: str = "perturbations
             tickvals=list(range(1, len(names) + 1)),
             ticktext=[theme.plain(theme.shorten(name, 14)) for name in names],
             tickangle=-60 if len(names) > 8 else 0,
-            title_text=None,
         )
     else:
-        figure.update_xaxes(title_text=f"rank among {theme.number(len(names))} {what}")
+        figure.update_xaxes(title={"text": f"rank among {theme.number(len(names))} {what}"})
     figure.update_xaxes(range=[0.3, len(names) + 0.7], showgrid=False, zeroline=False)
 
 
@@ -58,15 +61,14 @@ def cells_per_perturbation(
     values = cells.to_numpy()
     median = float(np.median(values))
     wide = values.max() / values.min() > 30
-    figure = go.Figure(
-        go.Bar(
-            x=np.arange(1, len(values) + 1),
-            y=values,
-            marker={"color": theme.OTHER, "line": {"width": 0}},
-            name="cells",
-            customdata=[theme.plain(name) for name in names],
-            hovertemplate="<b>%{customdata}</b><br>%{y:,} cells<extra></extra>",
-        )
+    figure = Sketch().add(
+        "bar",
+        x=np.arange(1, len(values) + 1),
+        y=values,
+        marker={"color": theme.OTHER, "line": {"width": 0}},
+        name="cells",
+        customdata=[theme.plain(name) for name in names],
+        hovertemplate="<b>%{customdata}</b><br>%{y:,} cells<extra></extra>",
     )
     theme.style(figure, height=height, legend=False)
     rank_axis(figure, names)
@@ -83,13 +85,13 @@ def cells_per_perturbation(
         y=np.log10(median) if wide else median,
         yanchor="bottom",
     )
-    figure.update_yaxes(title_text="cells", zeroline=False)
+    figure.update_yaxes(title={"text": "cells"}, zeroline=False)
     if wide:
         figure.update_yaxes(
             **theme.log_ticks(values.min(), values.max()),
             range=[max(0.0, np.log10(values.min()) - 0.3), np.log10(values.max()) + 0.15],
         )
-    return figure
+    return figure.figure()
 
 
 def effect_sizes(effects: Effects, *, height: int = 300) -> go.Figure:
@@ -129,42 +131,40 @@ def effect_sizes(effects: Effects, *, height: int = 300) -> go.Figure:
         for name, s, e, c in zip(names, size, noise, cells, strict=True)
     ]
     rank = np.arange(1, len(names) + 1)
-    figure = go.Figure()
+    figure = Sketch()
     if np.isfinite(noise).any():
         many = len(names) > NAMED
-        figure.add_trace(
-            go.Scatter(
-                x=rank,
-                y=noise,
-                mode="markers",
-                name="noise alone",
-                marker={
-                    "symbol": "line-ew-open",
-                    "size": 4 if many else 10,
-                    "color": theme.OTHER,
-                    "line": {"width": 1.5},
-                    "opacity": 0.7,
-                },
-                text=hover,
-                hovertemplate="%{text}<extra></extra>",
-            )
-        )
-    figure.add_trace(
-        go.Scatter(
+        figure.add(
+            "scatter",
             x=rank,
-            y=size,
+            y=noise,
             mode="markers",
-            name="measured effect",
+            name="noise alone",
             marker={
-                "symbol": "circle-open",
-                "size": 8 if len(names) <= 300 else 5,
-                "color": theme.LEAD,
+                "symbol": "line-ew-open",
+                "size": 4 if many else 10,
+                "color": theme.OTHER,
                 "line": {"width": 1.5},
+                "opacity": 0.7,
             },
-            customdata=names,
             text=hover,
             hovertemplate="%{text}<extra></extra>",
         )
+    figure.add(
+        "scatter",
+        x=rank,
+        y=size,
+        mode="markers",
+        name="measured effect",
+        marker={
+            "symbol": "circle-open",
+            "size": 8 if len(names) <= 300 else 5,
+            "color": theme.LEAD,
+            "line": {"width": 1.5},
+        },
+        customdata=names,
+        text=hover,
+        hovertemplate="%{text}<extra></extra>",
     )
     theme.style(figure, height=height)
     rank_axis(figure, names)
@@ -174,6 +174,6 @@ def effect_sizes(effects: Effects, *, height: int = 300) -> go.Figure:
         notes = spaced_labels(at, np.nan_to_num(size), names, named, most=6, height=height - 110)
         figure.update_layout(annotations=notes)
     figure.update_yaxes(
-        title_text="effect, root mean square<br>(natural log)", rangemode="tozero", zeroline=False
+        title={"text": "effect, root mean square<br>(natural log)"}, rangemode="tozero", zeroline=False
     )
-    return figure
+    return figure.figure()

@@ -11,6 +11,8 @@ import html
 import math
 from typing import TYPE_CHECKING
 
+from hyperperturb.plots.sketch import Sketch
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -170,12 +172,12 @@ def number(value: float, digits: int = 3) -> str:
         text = f"{int(abs(value)):,}".replace(",", "\u2009")
     else:
         # Rounded first: 9.999 is written 10.0, not 10.00.
-        size = math.floor(math.log10(float(f"{abs(value):.{digits - 1}e}")))
+        mantissa, _, exponent = f"{abs(value):.{digits - 1}e}".partition("e")
+        size = int(exponent)
         if -4 <= size < 6:
             text = f"{abs(value):,.{max(0, digits - 1 - size)}f}".replace(",", "\u2009")
         else:
-            mantissa, exponent = f"{abs(value):.{digits - 1}e}".split("e")
-            text = f"{mantissa} × 10<sup>{int(exponent)}</sup>".replace("-", "−")
+            text = f"{mantissa} × 10<sup>{size}</sup>".replace("-", "−")
     return f"−{text}" if value < 0 else text
 
 
@@ -268,7 +270,7 @@ def plain(name: object) -> str:
     return html.escape(str(name), quote=False)
 
 
-def style(figure: go.Figure, *, height: int = 380, legend: bool = True) -> go.Figure:
+def style(figure: go.Figure | Sketch, *, height: int = 380, legend: bool = True) -> go.Figure | Sketch:
     """Give a figure the look that all share, in place.
 
     The neutral colours go into the figure's template, not its layout: Streamlit's own theme (``theme="streamlit"``)
@@ -277,8 +279,8 @@ def style(figure: go.Figure, *, height: int = 380, legend: bool = True) -> go.Fi
 
     Parameters
     ----------
-    figure : plotly.graph_objects.Figure
-        The figure.
+    figure : Sketch or plotly.graph_objects.Figure
+        The figure, ready or in the making.
     height : int
         Height in pixels.
     legend : bool
@@ -286,7 +288,7 @@ def style(figure: go.Figure, *, height: int = 380, legend: bool = True) -> go.Fi
 
     Returns
     -------
-    plotly.graph_objects.Figure
+    Sketch or plotly.graph_objects.Figure
         The same figure.
     """
     axis = {
@@ -347,12 +349,11 @@ def empty(sentence: str, *, height: int = 220) -> go.Figure:
     plotly.graph_objects.Figure
         A figure without traces.
     """
-    import plotly.graph_objects as go
-
-    figure = style(go.Figure(), height=height, legend=False)
+    figure = Sketch()
+    style(figure, height=height, legend=False)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     figure.add_annotation(
         text=sentence, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"size": 14}
     )
-    return figure
+    return figure.figure()

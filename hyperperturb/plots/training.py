@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from hyperperturb.plots import theme
+from hyperperturb.plots.sketch import Sketch
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 STAGES = {"genes": "placing the genes", "cells": "reading the cells"}
 """Words for the stages of a training; others are shown as they are."""
@@ -57,7 +61,7 @@ def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
     stages = by_stage(history)
     if not stages:
         return theme.empty("The loss appears here with the first epoch.")
-    figure = make_subplots(rows=1, cols=len(stages), horizontal_spacing=0.13)
+    figure = Sketch(rows=1, cols=len(stages), horizontal_spacing=0.13)
     named: set[str] = set()
     for at, (stage, rows) in enumerate(stages, start=1):
         ends: list[float] = []
@@ -69,17 +73,16 @@ def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
         for epochs, losses, name, colour, dash, width in drawn:
             if not losses.size:
                 continue
-            figure.add_trace(
-                go.Scatter(
-                    x=epochs,
-                    y=losses,
-                    mode="lines" if losses.size > 1 else "markers",
-                    name=name,
-                    legendgroup=name,
-                    showlegend=name not in named,
-                    line={"color": colour, "width": width, "dash": dash},
-                    hovertemplate=f"{name}, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
-                ),
+            figure.add(
+                "scatter",
+                x=epochs,
+                y=losses,
+                mode="lines" if losses.size > 1 else "markers",
+                name=name,
+                legendgroup=name,
+                showlegend=name not in named,
+                line={"color": colour, "width": width, "dash": dash},
+                hovertemplate=f"{name}, epoch %{{x}}: %{{y:.4g}}<extra></extra>",
                 row=1,
                 col=at,
             )
@@ -101,11 +104,11 @@ def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
             ends.append(last)
         words = STAGES.get(stage, stage)
         figure.update_xaxes(
-            title_text=f"epoch ({words})" if words else "epoch", showgrid=False, row=1, col=at
+            title={"text": f"epoch ({words})" if words else "epoch"}, showgrid=False, row=1, col=at
         )
         figure.update_yaxes(
             **(theme.log_ticks(values.min(), values.max()) if logarithmic else {"type": "linear"}),
-            title_text="loss" if at == 1 else None,
+            title={"text": "loss" if at == 1 else None},
             zeroline=False,
             row=1,
             col=at,
@@ -114,7 +117,8 @@ def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
         known = series(rows, "loss")[0]
         most = max(known.max() if known.size else 1.0, top if np.isfinite(top) else 1.0, 2.0)
         figure.update_xaxes(range=[0.5, most * 1.0 + 0.14 * most], row=1, col=at)
-    return theme.style(figure, height=height)
+    theme.style(figure, height=height)
+    return figure.figure()
 
 
 def spread(values: np.ndarray) -> float:
@@ -151,10 +155,10 @@ def component_curves(history: pd.DataFrame, *, columns: int = 3) -> go.Figure:
         )
         for stage, name, *_ in panels
     ]
-    figure = make_subplots(
+    figure = Sketch(
         rows=down,
         cols=across,
-        subplot_titles=titles,
+        subplot_titles=tuple(titles),
         horizontal_spacing=0.09,
         vertical_spacing=min(0.16, 0.5 / down),
     )
@@ -166,15 +170,14 @@ def component_curves(history: pd.DataFrame, *, columns: int = 3) -> go.Figure:
             (validation, ", validation", {"color": theme.LEAD, "width": 1.8, "dash": "dash"}),
         ):
             if values.size:
-                figure.add_trace(
-                    go.Scatter(
-                        x=epochs,
-                        y=values,
-                        mode="lines" if values.size > 1 else "markers",
-                        name=f"{name}{kind}",
-                        line=line,
-                        hovertemplate=f"epoch %{{x}}{kind}: %{{y:.4g}}<extra></extra>",
-                    ),
+                figure.add(
+                    "scatter",
+                    x=epochs,
+                    y=values,
+                    mode="lines" if values.size > 1 else "markers",
+                    name=f"{name}{kind}",
+                    line=line,
+                    hovertemplate=f"epoch %{{x}}{kind}: %{{y:.4g}}<extra></extra>",
                     **at,
                 )
         values = np.concatenate([training[1], validation[1]])
@@ -184,8 +187,8 @@ def component_curves(history: pd.DataFrame, *, columns: int = 3) -> go.Figure:
         figure.update_xaxes(showgrid=False, nticks=4, **at)
     theme.style(figure, height=60 + 150 * down, legend=False)
     figure.update_annotations(font={"size": 13})
-    figure.update_layout(margin_t=34)
-    return figure
+    figure.update_layout(margin={"t": 34})
+    return figure.figure()
 
 
 def _components(history: pd.DataFrame) -> list[tuple[str, str, tuple, tuple]]:
