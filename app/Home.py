@@ -11,23 +11,26 @@ if str(ROOT) not in sys.path:  # Streamlit puts only this file's folder on the p
 
 import streamlit as st  # noqa: E402
 
-from app.ui import guide, style  # noqa: E402
+from app.ui import address, guide, style  # noqa: E402
 from app.ui.frame import complaints, guard  # noqa: E402
-from app.ui.routes import ROUTES, moved, navigation, page  # noqa: E402
+from app.ui.routes import ROUTES, moved, navigation  # noqa: E402
 from app.ui.sidebar import foot  # noqa: E402
 from app.ui.state import complaints as told  # noqa: E402
-from app.ui.state import current, sync  # noqa: E402
+from app.ui.state import current, publish, sync  # noqa: E402
 
 st.set_page_config(page_title="HyperPerturb", page_icon=style.ICON, layout="wide")
 chosen, page_key = navigation()
-if (instead := moved(page_key)) is not None:
-    kept = {name: st.query_params[name] for name in ROUTES[instead].carries if name in st.query_params}
-    st.switch_page(page(instead), query_params=kept)
 st.session_state["page_key"] = page_key
 style.apply()
+if (instead := moved(page_key)) is not None:
+    kept = {name: st.query_params[name] for name in ROUTES[instead].carries if name in st.query_params}
+    address.lead(instead, **kept)
+    address.follow(page_key)
+    st.stop()
 busy = False
 with guard():
     sync(page_key)
+    address.keep(publish)
     now = current()
     busy = bool(now.active)
     complaints(told(page_key))
@@ -36,6 +39,8 @@ with guard():
     chosen.run()
     if page_key == "home":
         guide.line(now, page_key)
+with guard():
+    address.follow(page_key)
 with guard():
     # Last, so that what the page has just changed is told here at once.
     foot(busy=busy)

@@ -8,7 +8,6 @@ import streamlit as st
 
 from app.ui import cache, demo, jobs, overview, public
 from app.ui.frame import go, guard, question
-from app.ui.routes import page
 from app.ui.state import current, select
 from app.ui.text import plain, plural, when
 from hyperperturb.runs import guarded
@@ -25,7 +24,7 @@ def add(workspace: Workspace, *, first: bool) -> None:
     job = f"{ADD_JOB}:{st.session_state.setdefault('tab_id', jobs.new_id())}"
     added = jobs.collect(job, lambda found: select(dataset=found.name))
     if added is not None:
-        st.switch_page(page("data"), query_params={"dataset": added.name})
+        st.rerun()  # the page is drawn anew for the dataset that came
     box = (
         st.container(border=True, key="add_data")
         if first

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.ui import jobs
-from app.ui.routes import page
+from app.ui import address, jobs
 from app.ui.state import select
 from hyperperturb.runs.datasets import add_demo, list_datasets
 from hyperperturb.runs.workspace import Workspace
@@ -27,7 +26,7 @@ def follow() -> None:
     """Go on to the demo's controls once it is made."""
     made = jobs.collect(JOB, lambda found: select(dataset=found.name))
     if made is not None:
-        st.switch_page(page("controls"), query_params={"dataset": made.name})
+        address.lead("controls", dataset=made.name)
 
 
 def offer(*, primary: bool, key: str) -> None:

@@ -91,14 +91,17 @@ def line(now: Current, page_key: str) -> None:
     count = "Guide, done" if finished else f"Guide, step {done + 1} of {len(STEPS)}"
     words = DONE if finished else STEPS[done].task
     button = "Bring your own" if finished else f"Go to {STEPS[done].name}"
+    way = "" if page_key in (to, "home") else "guide_way"
     with st.container(key="guide"):
-        pressed = guide_line(
+        guide_line(
             count,
             "" if page_key == "home" else words,
             states(done),
-            go="" if page_key in (to, "home") else button,
+            go=button if way else "",
+            way=way,
             offer=page_key == "home",
             key="guide_line",
         )
-    if pressed:
-        st.switch_page(page(to))
+        if way:  # not seen: the button of the line follows it
+            with st.container(key=way):
+                st.page_link(page(to), label=button)

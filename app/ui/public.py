@@ -9,7 +9,6 @@ import streamlit as st
 
 from app.ui import jobs
 from app.ui.frame import guard, table
-from app.ui.routes import page
 from app.ui.state import select
 from app.ui.text import count, plain, plural, size
 from hyperperturb.runs.workspace import Workspace
@@ -31,7 +30,7 @@ def offer(workspace: Workspace) -> None:
             key = _job(entry.name)
             brought = jobs.collect(key, _arrived)
             if brought is not None and brought.dataset is not None:
-                st.switch_page(page("data"), query_params={"dataset": brought.dataset.name})
+                st.rerun()  # the page is drawn anew for the dataset that came
             jobs.watch(key)
         told = st.session_state.get(_TOLD)
         if told:

@@ -42,15 +42,25 @@ ROUTES: dict[str, Route] = {
 }
 
 
+_UNNAMED = "start"
+
+
 def page(key: str):
     """The Streamlit page called `key` (a key of `ROUTES`)."""
     route = ROUTES[key]
     return st.Page(
         PAGES_DIR / route.file,
         title=route.title,
-        url_path=route.url_path,
+        # the page at "/" reserves a name that cannot be opened, so it is not the one that people write: see below
+        url_path=_UNNAMED if key == "home" else route.url_path,
         default=key == "home",
     )
+
+
+def _home_by_name():
+    """Home once more: it is the page without a name in the address, and somebody may write the name."""
+    route = ROUTES["home"]
+    return st.Page(PAGES_DIR / route.file, title=route.title, url_path=route.url_path, visibility="hidden")
 
 
 def navigation():
@@ -61,6 +71,9 @@ def navigation():
         entry = page(key)
         sections.setdefault(route.section, []).append(entry)
         by_path[entry.url_path] = key
+    named = _home_by_name()
+    sections[ROUTES["home"].section].append(named)
+    by_path[named.url_path] = "home"
     chosen = st.navigation(sections)
     return chosen, by_path[chosen.url_path]
 

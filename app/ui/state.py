@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from app.ui import cache
+from app.ui import address, cache
 from app.ui.routes import ROUTES
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs.datasets import Dataset
@@ -36,8 +36,22 @@ def _get(name: str) -> str:
 
 def sync(page_key: str) -> None:
     """Bring address and session into line at the start of a script run of the page `page_key`."""
-    carried = ROUTES[page_key].carries
-    asked = {name: st.query_params[name] for name in NAMES if name in st.query_params}
+    asked = address.read(page_key)
+    if asked is not None:
+        _take({name: asked[name] for name in NAMES if name in asked}, page_key)
+    address.complete(_named(page_key))
+
+
+def publish() -> None:
+    """Write what is chosen into the address of the page that is shown."""
+    address.complete(_named(st.session_state["page_key"]))
+
+
+def _take(asked: dict[str, str], page_key: str) -> None:
+    """What an address names is chosen now; what it leaves open stays, unless somebody came back to it."""
+    if address.came_back():
+        left = [name for name in ROUTES[page_key].carries if name not in asked and len(_get(name)) <= LONGEST]
+        st.session_state.update({_PREFIX + name: "" for name in left})
     if asked.get("dataset", _get("dataset")) != _get("dataset") and "run" not in asked:
         st.session_state[_PREFIX + "run"] = ""  # the run of another dataset
     if asked.get("run", _get("run")) != _get("run") and "dataset" not in asked:
@@ -48,17 +62,15 @@ def sync(page_key: str) -> None:
         st.session_state[_PREFIX + "view"] = ""  # a link to a gene, whatever was looked at before
     if asked.get("gene", _get("gene")) != _get("gene") and "genes" not in asked:
         st.session_state[_PREFIX + "genes"] = asked["gene"]  # as `select` does for a click in the disk
-    for name, value in asked.items():
-        st.session_state[_PREFIX + name] = value
-    before = st.query_params.to_dict()
-    after = {name: value for name, value in before.items() if name not in NAMES}
-    after |= {
-        name: _get(name)
-        for name in NAMES
-        if name in carried and (name in asked or 0 < len(_get(name)) <= LONGEST)
-    }
-    if after != before:  # in one go: the browser's way back has a stop for every change
-        st.query_params.from_dict(after)
+    st.session_state.update({_PREFIX + name: value for name, value in asked.items()})
+
+
+def _named(page_key: str) -> dict[str, str]:
+    """What the address of a page is to name: what is chosen, and what is not ours."""
+    others = {name: value for name, value in st.query_params.to_dict().items() if name not in NAMES}
+    carried = {name: _get(name) for name in NAMES if name in ROUTES[page_key].carries}
+    # longer ones are kept for the session: browsers and servers cut longer addresses
+    return others | {name: value for name, value in carried.items() if 0 < len(value) <= LONGEST}
 
 
 def select(
@@ -99,9 +111,6 @@ def select(
     """
     if dataset is not None and dataset != _get("dataset") and run is None:
         run = ""
-    if gene is not None and genes is None and gene:
-        _write("genes", gene)
-        _write("view", "")
     values = {"dataset": dataset, "run": run, "gene": gene, "perturbation": perturbation}
     values |= {"goal": goal, "group": group, "area": area, "to": to, "shade": shade}
     values |= {"view": view, "picture": picture}
@@ -110,19 +119,10 @@ def select(
     lists = {"genes": genes, "versus": versus, "up": up, "down": down, "compare": compare, "set": gene_set}
     for name, several in lists.items():
         values[name] = None if several is None else ",".join(several)
-    for name, value in values.items():
-        if value is not None:
-            _write(name, value)
-
-
-def _write(name: str, value: str) -> None:
-    st.session_state[_PREFIX + name] = value
-    if len(value) > LONGEST:  # kept for the session; browsers and servers cut longer addresses
-        value = ""
-    if value and name in ROUTES[st.session_state.get("page_key", "home")].carries:
-        st.query_params[name] = value
-    elif name in st.query_params:
-        del st.query_params[name]
+    if gene and genes is None:
+        values |= {"genes": gene, "view": view or ""}
+    st.session_state.update({_PREFIX + name: value for name, value in values.items() if value is not None})
+    address.change(_named(st.session_state.get("page_key", "home")))
 
 
 def chosen_gene() -> str:

@@ -30,6 +30,9 @@ _CSS = """
 [class*="st-key-save_"] button:is(:hover, :focus-visible, [aria-expanded="true"]) { opacity: 1; }
 .st-key-gene_card { gap: 0.55rem; }
 .st-key-refused_card { padding: 0.7rem 0.9rem; border-radius: 6px; }
+/* Links that are followed by others, and what has nothing to show */
+:is(.st-key-guide_way, .st-key-lead, .st-key-address) { display: none; }
+[data-testid="stLayoutWrapper"]:has(> :is(.st-key-guide_way, .st-key-lead, .st-key-address)) { display: none; }
 /* The guide takes no room where it was dismissed */
 .st-key-guide { margin-bottom: -1rem; }
 [data-testid="stMainBlockContainer"] h3 { font-size: 1.35rem; }

@@ -71,38 +71,6 @@ def asked(driver, gene: str) -> None:
     driver.settle()
 
 
-def back_to(driver, path: str) -> None:
-    """Press Back until the page is there: where a page completes its address, Streamlit adds a stop on the way."""
-    for _ in range(3):
-        driver.page.evaluate("history.back()")
-        driver.page.wait_for_timeout(400)
-        driver.settle()
-        if urlparse(driver.page.url).path == path:
-            return
-    raise AssertionError(driver.page.url)
-
-
-def test_back_and_reload_keep_the_view(driver, run):
-    settled(driver, f"disk?run={run}&gene=REG002", "Open in Predict")
-    driver.visit("Predict")
-    asked(driver, "REG002")  # the gene came along
-    driver.visit("Evaluate")
-    driver.see("Take the report with you")
-    back_to(driver, "/predict")
-    asked(driver, "REG002")
-    assert address(driver) == {"run": run, "genes": "REG002"}
-    back_to(driver, "/disk")
-    driver.see("Open in Predict")
-    driver.settle()
-    assert address(driver) == {"run": run, "gene": "REG002"}
-    driver.visit("Predict")
-    asked(driver, "REG002")
-    driver.page.reload()
-    asked(driver, "REG002")
-    assert address(driver)["genes"] == "REG002"
-    driver.no_traceback()
-
-
 def test_two_users_do_not_disturb_each_other(driver, chromium, server, run):
     settled(driver, f"predict?run={run}&genes=REG002", "All response genes")
     context = chromium.new_context()

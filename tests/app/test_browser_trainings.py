@@ -128,8 +128,10 @@ def test_an_end_is_announced_once_in_each_session_on_whatever_page(driver, chrom
     other.page.close()
 
     ended = driver.page.get_by_test_id("stSidebar").get_by_role("link", name="The long one")
-    ended.click()
+    ended.wait_for()
+    driver.page.get_by_test_id("stToast").get_by_role("link", name="Show it").click()
     driver.page.wait_for_url("**/train**")
+    assert len(driver.page.context.pages) == 1  # in this tab
     driver.see("The network has none of the genes. Choose another network.")
     ended.wait_for(state="detached")  # who has read it is not told again
     driver.no_traceback()

@@ -53,6 +53,7 @@ def test_names_in_the_address_that_do_not_exist_are_told(app: AppTest):
     said = " ".join(warning.value for warning in app.warning)
     assert "gone" in said
     assert "etc" in said
+    app.run()  # an address is left as it was while the page is opened
     assert "dataset" not in app.query_params
 
 

@@ -18,13 +18,20 @@ _component = st.components.v2.component(
 
 
 def guide_line(
-    count: str, words: str, steps: Sequence[str], *, go: str = "", offer: bool = False, key: str
-) -> bool:
-    """Draw the line; returns whether its button was pressed just now.
+    count: str,
+    words: str,
+    steps: Sequence[str],
+    *,
+    go: str = "",
+    way: str = "",
+    offer: bool = False,
+    key: str,
+) -> None:
+    """Draw the line.
 
     `count` and `words` are what it says, `steps` the state of every step (``"done"``, ``"next"``, ``"later"``), `go`
-    the word on the button, none where one is there already. Without words there is no line. With `offer`, who has
-    dismissed the guide is offered it again.
+    the word on the button, none where one is there already; it follows the link in the container called `way`. Without
+    words there is no line. With `offer`, who has dismissed the guide is offered it again.
     """
-    data = {"count": count, "words": words, "steps": list(steps), "go": go, "offer": offer}
-    return bool(_component(key=key, data=data, on_go_change=lambda: None).go)
+    data = {"count": count, "words": words, "steps": list(steps), "go": go, "way": way, "offer": offer}
+    _component(key=key, data=data)

@@ -20,7 +20,7 @@ function remember(isDismissed) {
   }
 }
 
-export default function ({ parentElement, data, setTriggerValue }) {
+export default function ({ parentElement, data }) {
   const find = (selector) => parentElement.querySelector(selector);
   const guide = find(".guide");
   const back = find(".back");
@@ -37,7 +37,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const go = find(".go");
   go.textContent = data.go;
   go.hidden = !data.go;
-  go.onclick = () => setTriggerValue("go", true);
+  // a link of the page: the browser then knows at once that it is elsewhere
+  go.onclick = () => document.querySelector(`.st-key-${CSS.escape(data.way)} a`)?.click();
   find(".close").onclick = () => {
     remember(true);
     show(true);
