@@ -58,6 +58,8 @@ def _take(asked: dict[str, str], page_key: str) -> None:
         st.session_state[_PREFIX + "dataset"] = ""  # the run names its own
     if asked.get("run", _get("run")) != _get("run") and "area" not in asked:
         st.session_state[_PREFIX + "area"] = ""  # a line around the cells of another run
+    if asked.get("run", _get("run")) != _get("run") and "compare" not in asked:
+        st.session_state[_PREFIX + "compare"] = ""  # a link to a run, whatever was compared before
     if asked.get("genes", _get("genes")) != _get("genes") and "view" not in asked:
         st.session_state[_PREFIX + "view"] = ""  # a link to a gene, whatever was looked at before
     if asked.get("gene", _get("gene")) != _get("gene") and "genes" not in asked:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import parse_qs, urlparse
 
 import pytest
@@ -73,10 +72,10 @@ def test_one_press_of_back_leads_to_the_view_before(driver, run):
 
 
 def test_a_link_to_the_page_that_is_open_changes_the_address(driver, run, server):
-    driver.open("train?dataset=demo&compare=nothing")
+    driver.open("train?dataset=demo")
     driver.see("Scores on held-out genes")
     driver.page.locator(".st-key-foot").get_by_role("link", name="Demo").last.click()
-    shows(driver, "/train", dataset="demo", run=run)
+    shows(driver, "/train", run=run)
     driver.no_traceback()
 
 

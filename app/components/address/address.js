@@ -36,6 +36,37 @@ function stayInTab() {
   window.addEventListener("click", follow, true);
 }
 
+const LINKS = 'a[data-testid="stSidebarNavLink"], a[data-testid="stPageLink-NavLink"]';
+const LEAVING = 10000; // milliseconds that a page may take to come
+const RETURNING = 2000; // where the address tells nothing, as it is the new one at once
+
+// Parts of a page that renew themselves ask for it by a clock, and each request names the page it comes from. Streamlit
+// stops the clocks when a link is followed; but what was still on its way from the server starts them again, and one
+// request more brings the old page back or leaves neither. So clocks stand still until the new page is there.
+function holdClocks() {
+  if (window.__hyperperturbClocks) return;
+  window.__hyperperturbClocks = true;
+  let held = () => false;
+  const hold = (milliseconds, still) => {
+    const until = performance.now() + milliseconds;
+    held = () => performance.now() < until && still();
+  };
+  window.addEventListener(
+    "click",
+    (event) => {
+      const link = event.target.closest?.(LINKS);
+      const path = location.pathname;
+      if (!link || new URL(link.href).pathname === path) return;
+      hold(LEAVING, () => location.pathname === path);
+    },
+    true,
+  );
+  window.addEventListener("popstate", () => hold(RETURNING, () => true), true);
+  const start = window.setInterval;
+  window.setInterval = (work, ...rest) =>
+    start(typeof work === "function" ? (...given) => held() || work(...given) : work, ...rest);
+}
+
 const followed = new Set();
 const STEP = 50; // milliseconds between looks
 const PATIENCE = 3000;
@@ -60,6 +91,7 @@ function lead({ follow, name }) {
 export default function ({ data, setStateValue }) {
   keepHistory();
   stayInTab();
+  holdClocks();
   if (data.tell) setStateValue("kept", true);
   return lead(data);
 }
