@@ -38,6 +38,27 @@ def asked(driver, gene: str) -> None:
     driver.settle()
 
 
+def test_home_has_a_name(driver):
+    driver.open("home")
+    assert driver.heading() == "What does perturbing a gene do?"
+    assert driver.page.get_by_text("Page not found").count() == 0
+
+
+def test_the_app_leads_on_once_the_demo_is_made(driver):
+    driver.open()
+    driver.page.get_by_role("button", name="Load the demo screen").click()
+    driver.see("Which cells are the controls?", seconds=60)
+    driver.see("Confirm controls")
+    shows(driver, "/controls", dataset="demo")
+    driver.settle()
+    driver.page.go_back(wait_until="commit")
+    shows(driver, "/")
+    driver.see("What does perturbing a gene do?")
+    driver.page.go_forward(wait_until="commit")
+    driver.see("Which cells are the controls?")
+    driver.no_traceback()
+
+
 def test_one_press_of_back_leads_to_the_view_before(driver, run):
     driver.open("disk")  # an address that a page completes
     shows(driver, "/disk", run=run)
@@ -77,12 +98,6 @@ def test_a_link_to_the_page_that_is_open_changes_the_address(driver, run, server
     driver.page.locator(".st-key-foot").get_by_role("link", name="Demo").last.click()
     shows(driver, "/train", run=run)
     driver.no_traceback()
-
-
-def test_home_has_a_name(driver):
-    driver.open("home")
-    assert driver.heading() == "What does perturbing a gene do?"
-    assert driver.page.get_by_text("Page not found").count() == 0
 
 
 def test_an_old_address_leads_on_and_is_no_stop_on_the_way_back(driver, run):
