@@ -31,6 +31,7 @@ def start(now: Current, dataset: Dataset) -> None:
             "Taken out before training",
             effects.perturbations,
             key=key,
+            wrap=True,
             placeholder="None",
             help="Their cells are not seen by the model, so their measured effects can judge its predictions.",
         )

@@ -123,6 +123,7 @@ def choose_genes(
         [*known, *(gene for gene in genes if gene not in set(known))],
         key=key,
         accept_new_options=True,
+        wrap=True,
         on_change=lambda: select(**{name: spelled(st.session_state[key], known)}),
         **options,
     )
@@ -153,6 +154,7 @@ def gene_table(table: pd.DataFrame, *, key: str, clear: pd.Series, columns: dict
     st.dataframe(
         shown,
         hide_index=True,
+        placeholder="–",
         key=f"{key}_rows",
         height=min(380, 38 + 35 * max(1, len(shown))),
         column_config=columns,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from app.components.double_click import on_double_click
 from app.ui import alt
 from app.ui.area import Area
 from app.ui.frame import draw, section, table
 from app.ui.side_work import watched
 from app.ui.state import chosen_gene, chosen_of_cells, select
-from app.ui.text import GLOSSARY, count, plain, plural
+from app.ui.text import GLOSSARY, THIN, count, plain, plural
 from hyperperturb.runs.cell_views import LAUNCHER, drawing_of, start_drawing
 from hyperperturb.runs.directory import RunDirectory
 
@@ -227,7 +228,7 @@ def _of(shade: Shade, part: np.ndarray) -> Shade:
 def _selected(picture: str) -> None:
     """A line was drawn: it goes into the address, and with it the group.
 
-    An empty selection says nothing: pictures that are drawn anew send one too. The button takes a line back.
+    An empty selection says nothing: the button, and a double click, take a line back.
     """
     found: Any = st.session_state[f"map_{picture}"].selection
     if found.get("lasso"):
@@ -236,6 +237,10 @@ def _selected(picture: str) -> None:
     elif found.get("box"):
         (x0, x1), (y0, y1) = found["box"][0]["x"], found["box"][0]["y"]
         select(area=str(Area.drawn(picture, [x0, x1, x1, x0], [y0, y0, y1, y1])), group="")
+
+
+def _all_cells() -> None:
+    select(area="", group="")
 
 
 def _caption(view: CellView, part: np.ndarray, drawn: Drawn | None) -> None:
@@ -250,7 +255,8 @@ def _caption(view: CellView, part: np.ndarray, drawn: Drawn | None) -> None:
     left.caption(said)
     if drawn is not None or chosen_of_cells()[1]:
         with right, st.container(horizontal_alignment="right"):
-            st.button("Show all cells", key="clear_group", on_click=select, kwargs={"area": "", "group": ""})
+            st.button("Show all cells", key="clear_group", on_click=_all_cells)
+        on_double_click([f"map_{picture}" for picture in _PLACES], _all_cells, key="maps_twice")
 
 
 def escapers(view: CellView) -> None:
@@ -267,7 +273,8 @@ def escapers(view: CellView) -> None:
         st.markdown(
             f"Of {count(len(found))} perturbations {count(len(judged))} can be told from the controls. The largest "
             f"share of cells that look like controls is that of **{plain(worst['perturbation'])}**: "
-            f"{100 * worst['share']:.0f} % ± {196 * worst['error']:.0f} of {count(worst['cells'])}."
+            f"{100 * worst['share']:.0f}{THIN}%{THIN}±{THIN}{196 * worst['error']:.0f} of its "
+            f"{plural(worst['cells'], 'cell')}."
         )
         few = judged if len(judged) <= 25 else judged.nlargest(25, "share")
         label = chosen_of_cells()[1]

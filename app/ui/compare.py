@@ -39,6 +39,7 @@ def choose(now: Current) -> list[RunDirectory]:
         format_func=lambda name: title(by_name[name]),
         max_selections=MOST_RUNS,
         placeholder="Choose two or more",
+        wrap=True,
         help="Their curves on one picture, what they were told differently, and their scores beside each other.",
     )
     st.session_state["compare_drawn"] = picked

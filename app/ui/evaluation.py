@@ -115,6 +115,9 @@ def _methods(run: RunDirectory, found: RunMetrics) -> None:
 
     section("Beside the baselines and the ceiling", help=f"{GLOSSARY['baseline']} {GLOSSARY['ceiling']}")
     table = method_frame(found)
+    first = table["name"] != MODEL  # the model on top, then the others as the picture has them
+    table = table.assign(first=first).sort_values(["first", "error"], kind="stable", ignore_index=True)
+    table = table.drop(columns="first")
     with st.container(key="scores"):  # the panels need a width; on a phone they are scrolled
         draw(method_scores(table, model=MODEL, shown=SHOWN), "methods", alt=alt.methods(table))
     st.caption(
@@ -289,7 +292,9 @@ def _twin(found: RunMetrics) -> None:
         st.markdown(sentence_case(line))
     leads = [lead.model_dump() for lead in found.leads]
     if leads:
-        draw(paired_leads(leads), "paired-leads", alt=alt.leads(leads))
+        st.markdown("**How far ahead of each it is**")
+        with st.container(key="scores_leads"):
+            draw(paired_leads(leads), "paired-leads", alt=alt.leads(leads))
         st.caption(
             "Paired on the same held-out perturbations; bars: 95 % bootstrap intervals over target genes."
         )
@@ -344,6 +349,7 @@ def _all(run: RunDirectory, rows: pd.DataFrame) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        placeholder="–",
         height=380,
         column_config=config,
         key="evaluate_rows",

@@ -143,7 +143,7 @@ def table(shown: Any, name: str, *, key: str, data: Any = None, **options: Any) 
 
     `data` is what the file holds where that is more than what is shown. Returns what Streamlit's table does.
     """
-    drawn = st.dataframe(shown, hide_index=True, key=f"table_{key}", **options)
+    drawn = st.dataframe(shown, hide_index=True, placeholder="–", key=f"table_{key}", **options)
     saved = shown if data is None else data
     with st.container(key=f"table_menu_{key}", horizontal_alignment="right"):
         st.download_button(

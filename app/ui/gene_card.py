@@ -12,7 +12,7 @@ from app.ui import alt
 from app.ui.answers import refusal_reason, support_line
 from app.ui.frame import draw, go
 from app.ui.state import select
-from app.ui.text import GLOSSARY, count, number, plain, plural
+from app.ui.text import GLOSSARY, count, number, ordinal, plain, plural
 
 if TYPE_CHECKING:
     from hyperperturb.models.inference import HyperPerturbInference
@@ -94,7 +94,7 @@ def _apart(inference: HyperPerturbInference, gene: str, second: str) -> None:
         + (
             "the nearest gene"
             if rank == 1
-            else f"nearest gene no. {count(rank)} of {count(len(inference.genes) - 1)}"
+            else f"the {ordinal(rank)} nearest of {count(len(inference.genes) - 1)} genes"
         ),
         help=GLOSSARY["hyperbolic distance"],
     )

@@ -31,7 +31,7 @@ def show(now: Current, inference: HyperPerturbInference, *, run: str) -> None:
         return
     section("The gene set", help="Gathered with the lasso, or listed by hand; the address keeps it.")
     st.markdown(f"{plural(len(genes), 'gene')}: {listing(italic(genes), limit=25)}.")
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         go(
             *("predict", "Predict all of them"),
             key="set_predict",
@@ -40,7 +40,7 @@ def show(now: Current, inference: HyperPerturbInference, *, run: str) -> None:
             genes=",".join(genes),
             view="many",
         )
-        st.button("Let the set go", key="set_clear", on_click=select, kwargs={"gene_set": ()})
+        st.button("Clear the set", key="set_clear", on_click=select, kwargs={"gene_set": ()})
         with st.popover("Edit the set"):
             _edit(inference, genes)
     _terms(now, inference, genes)

@@ -64,6 +64,7 @@ def choose(now: Current, dataset: Dataset) -> Choice:
         key=key,
         format_func=lambda option: _label(option, dataset),
         placeholder="Choose at least one",
+        wrap=True,
         help=GLOSSARY["network"] + " Several are combined.",
     )
     st.session_state[kept] = picked

@@ -36,7 +36,7 @@ def offer(workspace: Workspace) -> None:
         if told:
             st.success(told)
     if st.button(
-        "Download public data",
+        "Public data",
         key="public",
         icon=":material/download:",
         help="Published screens and gene networks, by name: downloaded to the server, checked, and registered.",

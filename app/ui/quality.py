@@ -129,7 +129,7 @@ def _facts(found: Quality) -> None:
     if found.control_batch_distance is not None:
         values.append(
             (
-                "Controls out of balance",
+                "Batch imbalance",
                 f"{100 * found.control_batch_distance:.1f} %",
                 "Share of the controls that would have to be in another batch to be spread as the perturbed cells are.",
             )
@@ -203,7 +203,7 @@ def _perturbations(table: pd.DataFrame) -> None:
         format="%.0f %%", help=_HELP["expression left"]
     )
     columns["perturbation"] = st.column_config.TextColumn(pinned=True)
-    st.dataframe(shown.dropna(axis=1, how="all"), hide_index=True, column_config=columns)
+    st.dataframe(shown.dropna(axis=1, how="all"), hide_index=True, placeholder="–", column_config=columns)
 
 
 def _plain_table(table: pd.DataFrame) -> None:
@@ -214,4 +214,4 @@ def _plain_table(table: pd.DataFrame) -> None:
         for name in shown.columns
         if name in (*_THREE, "agrees with its siblings", "p of target")
     }
-    st.dataframe(shown, hide_index=True, column_config=columns)
+    st.dataframe(shown, hide_index=True, placeholder="–", column_config=columns)

@@ -28,7 +28,9 @@ _CSS = """
 }
 [class*="st-key-save_menu_"] button p, [class*="st-key-save_table_"] button p { font-size: 0.85rem; }
 [class*="st-key-save_"] button:is(:hover, :focus-visible, [aria-expanded="true"]) { opacity: 1; }
+[class*="st-key-unseen_"] { display: none; }
 .st-key-gene_card { gap: 0.55rem; }
+[class*="st-key-chips_"] { row-gap: 0; }
 .st-key-refused_card { padding: 0.7rem 0.9rem; border-radius: 6px; }
 /* Links that are followed by others, and what has nothing to show */
 :is(.st-key-guide_way, .st-key-lead, .st-key-address) { display: none; }

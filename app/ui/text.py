@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -172,15 +173,20 @@ def italic(genes: Sequence[str]) -> list[str]:
 
 
 def plain(text: object) -> str:
-    """`text` as Markdown that shows exactly these characters."""
+    """`text` as Markdown that shows exactly these characters, on one line."""
     return "".join(
-        f"\\{sign}" if sign in r"\`*_{}[]()<>#+-.!|~$:&" else sign for sign in " ".join(str(text).split())
+        f"\\{sign}" if sign in r"\`*_{}[]()<>#+-.!|~$:&" else sign for sign in _one_line(str(text))
     )
+
+
+def _one_line(text: str) -> str:
+    """`text` with single blanks for line ends and tabs; thin spaces, which hold numbers together, stay."""
+    return re.sub(r"[ \t\r\n\f\v]+", " ", text).strip()
 
 
 def sentence_case(text: str) -> str:
     """A remark as a sentence, in Markdown: first letter upper case, a full stop at the end."""
-    text = " ".join(text.split())
+    text = _one_line(text)
     return plain(text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else "."))
 
 

@@ -90,7 +90,7 @@ def _batches(quality: Quality) -> Iterator[Repair]:
         yield Repair(
             code="controls-unbalanced",
             severity="warning",
-            what=f"Controls and perturbed cells are spread differently over the batches: {distance:.0%} of the "
+            what=f"Controls and perturbed cells are spread differently over the batches: {100 * distance:.0f} % of the "
             f"controls would have to be in another batch (chi-square p = {p:.2g}).",
             where=where,
             why="Differences between batches then show up as effects of all perturbations alike.",
@@ -134,7 +134,7 @@ def _perturbations(quality: Quality) -> Iterator[Repair]:
             code="no-effect",
             severity="warning" if 2 * len(silent) > len(rows) else "note",
             what=f"{len(silent):,} of {len(rows):,} perturbations cannot be told from the controls by the energy "
-            f"distance (false discovery rate {RATE:.0%}).",
+            f"distance (false discovery rate {100 * RATE:.0f} %).",
             where="cells",
             why="Their measured effects are mostly noise, and a model can learn little from them.",
             mend="More cells for each would show smaller effects; a null result is a result, too.",

@@ -100,14 +100,15 @@ class Calibration(BaseModel):
                 (self.relative_gain_low, self.relative_gain_high),
             )
         )
+        refused = f"{100 * self.refused_share:.0f} %"
         return (
-            f"Of the measured effects {self.coverage:.0%} lie inside the {self.level:.0%} intervals; expected and "
-            f"actual error of a perturbation have a rank correlation of {self.rank_correlation:.2f} "
+            f"Of the measured effects {100 * self.coverage:.0f} % lie inside the {100 * self.level:.0f} % intervals; "
+            f"expected and actual error of a perturbation have a rank correlation of {self.rank_correlation:.2f} "
             f"({self.rank_correlation_low:.2f} to {self.rank_correlation_high:.2f}). Without the "
-            f"{self.refused_share:.0%} least certain the error {by_error} ({self.error_kept:.3g} instead of "
-            f"{self.error_all:.3g}); without the {self.refused_share:.0%} least supported the error relative to no "
+            f"{refused} least certain the error {by_error} ({self.error_kept:.3g} instead of "
+            f"{self.error_all:.3g}); without the {refused} least supported the error relative to no "
             f"change {by_support} ({self.relative_error_kept:.2f} instead of {self.relative_error_all:.2f})."
-        )
+        ).replace("-", "−")
 
 
 def measurement_variance(effects: Effects, rows: np.ndarray) -> np.ndarray:

@@ -314,7 +314,7 @@ def variant_sentences(found: HeldOut) -> list[str]:
         )
         out.append(
             f"{lead.label}: {_LOST[name]} {worth} the prediction (error {lead.lead:+.3f} without it, 95 % interval "
-            f"{lead.low:.3f} to {lead.high:.3f}{seeds})."
+            f"{lead.low:.3f} to {lead.high:.3f}{seeds}).".replace(" -", " −")
         )
     return out
 

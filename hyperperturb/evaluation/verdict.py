@@ -80,7 +80,7 @@ class Verdict:
             f"against {self.baseline_error:.2f} for the best of them ({name}); the difference is "
             f"{self.lead:.3f} (95 % interval {self.lead_low:.3f} to {self.lead_high:.3f}, "
             f"{self.n_perturbations} perturbations)."
-        )
+        ).replace(" -", " −")
         if self.ahead:
             return f"Yes, the model beats the simple baselines on your data: {figures}"
         if self.lead_high < 0:

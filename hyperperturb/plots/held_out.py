@@ -135,12 +135,15 @@ def perturbation_errors(
                 hovertemplate="%{text}<extra></extra>",
             )
     theme.style(figure, height=height)
+    figure.update_layout(legend={"itemsizing": "constant"})
     _square_log(
         figure, np.concatenate([x, y]), x=f"error of {theme.plain(baseline)}", y="error of HyperPerturb"
     )
     at = np.flatnonzero(names == chosen)
     if len(at):
         i = at[0]
+        least, most = np.log10([min(x.min(), y.min()), max(x.max(), y.max())])
+        higher = (np.log10(y[i]) - least) / max(most - least, 1e-12)
         figure.add(
             "scatter",
             x=[x[i]],
@@ -158,7 +161,7 @@ def perturbation_errors(
             x=np.log10(x[i]),
             y=np.log10(y[i]),
             ax=60,
-            ay=45,
+            ay=45 if higher > 0.2 else 0,  # not into the numbers of the axis
             text=f"<b>{theme.plain(theme.shorten(chosen))}</b>",
             xanchor="left",
             arrowcolor=theme.INK,

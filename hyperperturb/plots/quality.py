@@ -147,9 +147,7 @@ def guide_agreements(quality: Quality, *, height: int = 320) -> go.Figure:
         hovertemplate="%{text}<extra></extra>",
     )
     theme.style(figure, height=height)
-    figure.update_xaxes(
-        title={"text": "correlation expected from effect and noise"}, range=[-0.03, 1.03], zeroline=False
-    )
+    figure.update_xaxes(title={"text": "expected correlation of guides"}, range=[-0.03, 1.03], zeroline=False)
     figure.update_yaxes(title={"text": "measured correlation of guides"}, range=[low - 0.05, high + 0.03])
     return figure.figure()
 

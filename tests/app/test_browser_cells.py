@@ -78,6 +78,11 @@ def test_a_line_on_one_picture_marks_the_other_and_is_asked_about(driver, run):
     driver.see("What would bring back", seconds=60)
     driver.press("Show all cells")
     driver.page.wait_for_function("!location.search.includes('area=')")
+    driver.open(f"cells?run={run.name}&area={area}")
+    driver.see("inside the line", seconds=60)
+    driver.settle()
+    driver.page.locator(".st-key-map_space .nsewdrag").first.dblclick()
+    driver.page.wait_for_function("!location.search.includes('area=')")
     driver.no_traceback()
 
 

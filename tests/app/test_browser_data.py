@@ -75,7 +75,7 @@ def server(files, tmp_path_factory) -> Iterator[Server]:
 def choose(driver, kind: str, title: str) -> None:
     """Open the catalogue and choose an entry."""
     driver.open("data")
-    driver.press("Download public data")
+    driver.press("Public data")
     dialog = driver.page.get_by_role("dialog")
     dialog.get_by_role("radio", name=kind).click()
     dialog.get_by_text({"Screens": "activation", "Networks": "Functional association"}[kind]).first.wait_for()

@@ -154,7 +154,7 @@ def test_the_lasso_makes_a_set(driver, inference):
     driver.settle()
     chosen = address(driver)["set"].split(",")
     assert set(chosen) == set(canvas.evaluate("c => c.__gathered()"))
-    driver.press("Let the set go")
+    driver.press("Clear the set")
     driver.see("Work with a set of genes")
     assert "set" not in address(driver)
     driver.no_traceback()

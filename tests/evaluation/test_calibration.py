@@ -59,8 +59,8 @@ def test_right_errors_cover_ninety_percent_and_rank_the_perturbations(noisy):
     assert found.relative_error_kept == pytest.approx(1.0)  # zeros are no change
     assert found.perturbation_coverage[2] == pytest.approx(0.9, abs=0.03)
     assert found.gene_coverage[2] == pytest.approx(0.9, abs=0.03)
-    assert "90% intervals" in found.sentence
-    assert "30% least certain the error falls clearly" in found.sentence
+    assert "90 % intervals" in found.sentence
+    assert "30 % least certain the error falls clearly" in found.sentence
 
 
 def by_fold(effects):
