@@ -240,7 +240,7 @@ def _evidence(
     targets = effects.targets[at]
     go(
         "predict",
-        f"Open {name} in Predict",
+        f"Open {plain(name)} in Predict",
         key="cells_open",
         run=now.run.name,
         genes=",".join(targets),
