@@ -273,7 +273,7 @@ def escapers(view: CellView) -> None:
         st.markdown(
             f"Of {count(len(found))} perturbations {count(len(judged))} can be told from the controls. The largest "
             f"share of cells that look like controls is that of **{plain(worst['perturbation'])}**: "
-            f"{100 * worst['share']:.0f}{THIN}%{THIN}±{THIN}{196 * worst['error']:.0f} of its "
+            f"{100 * worst['share']:.0f}{THIN}%\u00a0±\u00a0{196 * worst['error']:.0f} of its "
             f"{plural(worst['cells'], 'cell')}."
         )
         few = judged if len(judged) <= 25 else judged.nlargest(25, "share")

@@ -40,7 +40,7 @@ def choose(now: Current) -> list[RunDirectory]:
         max_selections=MOST_RUNS,
         placeholder="Choose two or more",
         wrap=True,
-        help="Their curves on one picture, what they were told differently, and their scores beside each other.",
+        help="Their curves on one picture, which settings differ, and their scores beside each other.",
     )
     st.session_state["compare_drawn"] = picked
     if picked != chosen_comparison():
@@ -69,20 +69,20 @@ def _curves(histories: dict[str, pd.DataFrame]) -> None:
     from hyperperturb.plots.comparison import compared_losses
 
     section("Validation loss")
-    with st.container(key="curves"):
-        draw(
-            compared_losses(histories),
-            "losses-compared",
-            key="compared_losses",
-            alt=" ".join(f"{name}: {alt.losses(history)}" for name, history in histories.items()),
-        )
+    draw(
+        compared_losses(histories),
+        "losses-compared",
+        key="compared_losses",
+        alt=" ".join(f"{name}: {alt.losses(history)}" for name, history in histories.items()),
+        wide=True,
+    )
     st.caption(
         "With other genes or cells a loss is the loss of something else: what counts are the scores below."
     )
 
 
 def _told(letters: dict[str, RunDirectory]) -> None:
-    section("What they were told differently")
+    section("Settings that differ")
     rows = differing({letter: run.config for letter, run in letters.items()})
     if not rows:
         st.markdown(":gray[Nothing: data, networks and settings are the same.]")
@@ -105,14 +105,14 @@ def _scores(now: Current, letters: dict[str, RunDirectory], names: dict[str, str
         if model is not None:
             best = None if baseline is None else baseline.model_dump()
             rows.append({"run": names[letter], "model": model.model_dump(), "baseline": best})
-    with st.container(key="scores"):
-        draw(
-            compared_scores(rows, shown=SHOWN),
-            "scores-compared",
-            key="compared_scores",
-            alt="Held-out scores of the runs with their intervals. "
-            + "; ".join(f"{row['run']}: squared error {number(row['model']['error'])}" for row in rows),
-        )
+    draw(
+        compared_scores(rows, shown=SHOWN),
+        "scores-compared",
+        key="compared_scores",
+        alt="Held-out scores of the runs with their intervals. "
+        + "; ".join(f"{row['run']}: squared error {number(row['model']['error'])}" for row in rows),
+        wide=True,
+    )
     st.caption(
         "Solid: the run; hollow: the best simple baseline on the same perturbations. Bars: 95 % intervals over target "
         "genes."
@@ -147,7 +147,7 @@ def _differences(judged: dict, first: str, targets: dict[str, Sequence[str]]) ->
     for letter, rows in known.items():
         for d in rows:
             row = shown.setdefault(d.label, {"score": d.label})
-            row |= {letter: _signed(d), f"{letter} is": f"{d.verdict} {first}"}
+            row |= {letter: _signed(d), f"{letter} is": d.verdict.rpartition(" ")[0]}
     table(pd.DataFrame(list(shown.values())).fillna("–"), "differences", key="compared_differences")
     st.caption(
         "Paired over the perturbations that both held out; positive is better, whatever the score. In brackets the "

@@ -118,8 +118,7 @@ def _methods(run: RunDirectory, found: RunMetrics) -> None:
     first = table["name"] != MODEL  # the model on top, then the others as the picture has them
     table = table.assign(first=first).sort_values(["first", "error"], kind="stable", ignore_index=True)
     table = table.drop(columns="first")
-    with st.container(key="scores"):  # the panels need a width; on a phone they are scrolled
-        draw(method_scores(table, model=MODEL, shown=SHOWN), "methods", alt=alt.methods(table))
+    draw(method_scores(table, model=MODEL, shown=SHOWN), "methods", alt=alt.methods(table), wide=True)
     st.caption(
         "Solid: this model; circles: simple baselines; squares: this model with one thing taken away; diamond: the "
         "ceiling. Bars: 95 % bootstrap intervals over target genes. Dotted: no skill."
@@ -293,8 +292,7 @@ def _twin(found: RunMetrics) -> None:
     leads = [lead.model_dump() for lead in found.leads]
     if leads:
         st.markdown("**How far ahead of each it is**")
-        with st.container(key="scores_leads"):
-            draw(paired_leads(leads), "paired-leads", alt=alt.leads(leads))
+        draw(paired_leads(leads), "paired-leads", alt=alt.leads(leads), wide=True)
         st.caption(
             "Paired on the same held-out perturbations; bars: 95 % bootstrap intervals over target genes."
         )

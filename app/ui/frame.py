@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,16 +124,18 @@ def section(title: str, *, help: str | None = None) -> None:  # noqa: A002 - Str
     st.markdown(f"#### {title}", help=help)
 
 
-def draw(figure: Any, name: str, *, key: str, alt: str, **options: Any) -> Any:
+def draw(figure: Any, name: str, *, key: str, alt: str, wide: bool = False, **options: Any) -> Any:
     """A figure, and under it the small menu that saves it: as a picture, as a vector picture, its numbers.
 
     The camera in the figure's corner saves it too; every file has the name `name`.
 
     `alt` is what a screen reader says instead of the picture: what is plotted against what, and what it shows, with
-    the names and numbers that a glance would take from it. The table beside the figure has the rest.
+    the names and numbers that a glance would take from it. The table beside the figure has the rest. One that is `wide`
+    keeps a width on a phone and is scrolled there.
     """
     config = {"toImageButtonOptions": {"filename": name, "scale": 2}}
-    drawn = st.plotly_chart(figure, key=key, alt=alt, config=config, **options)
+    with st.container(key=f"wide_{key}") if wide else nullcontext():
+        drawn = st.plotly_chart(figure, key=key, alt=alt, config=config, **options)
     _save_menu(figure, name, key)
     return drawn
 
@@ -185,6 +187,6 @@ def _numbers(figure: Any) -> bytes:
 
 def facts(values: list[tuple[str, str, str | None]], *, stacked: bool = False) -> None:
     """A row of figures, or a stack of them beside a picture: label, value, help."""
-    with st.container(horizontal=not stacked, gap="medium"):
+    with st.container(horizontal=not stacked, gap="medium", key="stacked_facts" if stacked else None):
         for label, value, help_text in values:
             st.metric(label, value, help=help_text, width="content")

@@ -93,7 +93,7 @@ def _terms(now: Current, inference: HyperPerturbInference, genes: list[str]) -> 
             "This file is also one of the networks that placed the genes: that genes lying together share its terms is "
             "in part by construction."
         )
-    draw(enriched_terms(many), "enriched-terms", key="set_figure", alt=alt.terms(many))
+    draw(enriched_terms(many), "enriched-terms", key="set_figure", alt=alt.terms(many), wide=True)
     table(
         found,
         "enriched-terms",
@@ -104,8 +104,8 @@ def _terms(now: Current, inference: HyperPerturbInference, genes: list[str]) -> 
             "in_background": "in the run",
             "expected": st.column_config.NumberColumn("by chance", format="%.2f"),
             "fold": st.column_config.NumberColumn("times chance", format="%.1f"),
-            "p_value": st.column_config.NumberColumn("p", format="%.2g"),
-            "q_value": st.column_config.NumberColumn("false discovery rate", format="%.2g"),
+            "p_value": st.column_config.NumberColumn("p", format="%.1e"),
+            "q_value": st.column_config.NumberColumn("false discovery rate", format="%.1e"),
         },
     )
 

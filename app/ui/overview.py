@@ -72,6 +72,7 @@ def _pictures(workspace: Workspace, dataset: Dataset) -> None:
                     f"{dataset.name}-cells",
                     key="plot_cells",
                     alt=alt.cells(counts),
+                    wide=True,
                 )
         else:
             right = left
@@ -82,6 +83,7 @@ def _pictures(workspace: Workspace, dataset: Dataset) -> None:
                 f"{dataset.name}-effect-sizes",
                 key="plot_sizes",
                 alt=alt.effect_sizes(effects),
+                wide=True,
             )
     elif report is not None and report.proposal is not None:
         section(f"Cells per label in {plain(report.proposal.column)}")

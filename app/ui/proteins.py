@@ -150,13 +150,13 @@ def scored(run: RunDirectory, found: ProteinMetrics | None) -> None:
     section("On proteins", help=GLOSSARY["protein level"])
     st.markdown(f"**{'Ahead of' if found.ahead else 'Not ahead of'} the baselines.** {plain(found.verdict)}")
     methods = pd.DataFrame([row.model_dump() for row in found.methods])
-    with st.container(key="scores_proteins"):
-        draw(
-            method_scores(methods, model=str(methods["name"].iloc[0])),
-            f"{run.name}-proteins",
-            key="protein_methods",
-            alt=alt.methods(methods),
-        )
+    draw(
+        method_scores(methods, model=str(methods["name"].iloc[0])),
+        f"{run.name}-proteins",
+        key="protein_methods",
+        alt=alt.methods(methods),
+        wide=True,
+    )
     st.caption(
         f"{plain(found.joined)} {count(found.n_perturbations)} of {plural(found.n_measured, 'perturbation')} held out."
     )

@@ -36,9 +36,8 @@ def show(run: RunDirectory) -> None:
 def _methods(methods: pd.DataFrame) -> None:
     from hyperperturb.plots.evaluation import method_scores
 
-    with st.container(key="scores"):  # three panels need a width; on a phone they are scrolled
-        figure = method_scores(methods, model=str(methods["name"].iloc[0]))
-        draw(figure, "scores", key="method_scores", alt=alt.methods(methods))
+    figure = method_scores(methods, model=str(methods["name"].iloc[0]))
+    draw(figure, "scores", key="method_scores", alt=alt.methods(methods), wide=True)
 
 
 def _details(run: RunDirectory, found: dict) -> None:

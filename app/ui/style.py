@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 _LOGO = Path(__file__).resolve().parents[2] / "assets" / "logo.svg"
+_LOGO_GREEN = "#15897D"
 ICON = str(_LOGO) if _LOGO.exists() else None
 
 # Colours come from the theme, so that light and dark need no second copy. The exception is below.
@@ -68,10 +69,10 @@ a:focus-visible { outline: 2px solid currentColor !important; outline-offset: 1p
 [data-testid="stMetricValue"] { font-size: 1.7rem; }
 [data-testid="stMetricValue"] { font-variant-numeric: tabular-nums; }
 @media (max-width: 640px) {
-  [class*="st-key-scores"], .st-key-curves { overflow-x: auto; }
-  [class*="st-key-scores"] > div, .st-key-curves > div { min-width: 600px; }
-  [class*="st-key-scores"] > div:has(> [class*="st-key-figure_menu_"]),
-  .st-key-curves > div:has(> [class*="st-key-figure_menu_"]) { min-width: 0; }
+  [class*="st-key-wide_"] { overflow-x: auto; }
+  .st-key-stacked_facts { flex-flow: row wrap; }
+  .st-key-stacked_facts > div { width: auto; }
+  [class*="st-key-wide_"] > div { min-width: 600px; }
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.6rem; }
 }
@@ -91,10 +92,11 @@ _DARK_CSS = f"""
 
 def apply() -> None:
     """Put the styles and the logo into the page."""
-    if ICON:
-        st.logo(ICON, size="large")
     dark = st.context.theme.type == "dark"
     accent = st.get_option(f"theme.{'dark' if dark else 'light'}.primaryColor")
+    if ICON:  # on the dark page the logo's own green would be lost
+        drawing = _LOGO.read_text(encoding="utf-8")
+        st.logo(drawing.replace(_LOGO_GREEN, accent) if dark else drawing, size="large")
     st.html(_CSS.replace("ACCENT", accent).replace("INK", _DARK_INK if dark else "#FFFFFF"))
     if dark:
         st.html(_DARK_CSS)

@@ -84,10 +84,7 @@ def _answer(ranking: pd.DataFrame, inference: HyperPerturbInference) -> None:
 
     wrong = ranking["sign"].head(5) == "wrong"
     draw(interventions(ranking), "interventions", key="wanted_bars", alt=alt.interventions(ranking))
-    said = (
-        f"Beside each bar its probability, among {plural(len(ranking), 'perturbation')} of this screen and as many "
-        "opposites."
-    )
+    said = f"Beside each bar its probability, among {plural(len(ranking), 'perturbation')} and as many opposites."
     if wrong.any():
         said += f" The screen did {inference.config.mode}s; where the opposite would fit better, the bar points left."
     st.caption(said)

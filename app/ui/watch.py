@@ -116,11 +116,12 @@ def draw_curves(curves: pd.DataFrame, *, key: str, components: bool = False) -> 
         return
     from hyperperturb.plots.training import component_curves, loss_curves
 
-    with st.container(key="curves"):  # small panels need a width; on a phone they are scrolled
-        draw(loss_curves(curves), "losses", key=f"curves_{key}", alt=alt.losses(curves))
-        if components:
-            st.caption("Solid: training. Dashed: validation.", help=GLOSSARY["training curves"])
-            draw(component_curves(curves), "loss-parts", key=f"parts_{key}", alt=alt.loss_parts(curves))
+    draw(loss_curves(curves), "losses", key=f"curves_{key}", alt=alt.losses(curves), wide=True)
+    if components:
+        st.caption("Solid: training. Dashed: validation.", help=GLOSSARY["training curves"])
+        draw(
+            component_curves(curves), "loss-parts", key=f"parts_{key}", alt=alt.loss_parts(curves), wide=True
+        )
 
 
 def ended_badly(run: RunDirectory) -> None:

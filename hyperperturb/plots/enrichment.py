@@ -53,7 +53,7 @@ def enriched_terms(table: pd.DataFrame, *, n: int = 12, height: int | None = Non
         if not those.any():
             continue
         part = rows[those]
-        colour = theme.OKABE_ITO[0]
+        colour = theme.LEAD
         figure.add(
             "scatter",
             x=part["fold"],

@@ -31,7 +31,8 @@ def rank_axis(figure: Sketch, names: list[str], *, what: str = "perturbations") 
         )
     else:
         figure.update_xaxes(title={"text": f"rank among {theme.number(len(names))} {what}"})
-    figure.update_xaxes(range=[0.3, len(names) + 0.7], showgrid=False, zeroline=False)
+    room = max(0.7, 0.02 * len(names))  # for half a mark at either end
+    figure.update_xaxes(range=[1 - room, len(names) + room], showgrid=False, zeroline=False)
 
 
 def cells_per_perturbation(

@@ -251,7 +251,7 @@ def test_a_wanted_change_is_ranked_with_its_sign(driver, inference):
     assert labelled["sign"] == "wrong"  # undoing it takes the opposite of what was done
     driver.page.get_by_text("Also genes that were never perturbed").click()
     driver.page.wait_for_url("**untested=yes**")
-    driver.see(f"Ranked among {len(ranking) + len(inference.untested)} perturbations")
+    driver.see(f"among {len(ranking) + len(inference.untested)} perturbations and as many opposites")
     driver.no_traceback()
 
 

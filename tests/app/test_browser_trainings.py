@@ -186,7 +186,7 @@ def test_runs_are_put_beside_each_other_and_the_address_keeps_it(driver, workspa
 
     driver.page.reload()  # the address opens the same comparison
     driver.see("2 runs beside each other")
-    driver.see("What they were told differently")
+    driver.see("Settings that differ")
     driver.press("Close")
     driver.page.get_by_text("2 runs beside each other").wait_for(state="detached")
     assert "compare=" not in driver.page.url
