@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,26 +18,20 @@ from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
 from hyperperturb.errors import HyperPerturbError
+from hyperperturb.lazy import lazy
 
 if TYPE_CHECKING:
     from hyperperturb.data.effects import Effects
 
-_LAZY = {
-    "NETWORK_KINDS": "hyperperturb.data.network_readers",
-    "coexpression_network": "hyperperturb.data.coexpression",
-    "load_network": "hyperperturb.data.network_store",
-    "network_from_adjacency": "hyperperturb.data.network_build",
-    "network_from_codes": "hyperperturb.data.network_build",
-    "network_from_edges": "hyperperturb.data.network_build",
-    "read_network": "hyperperturb.data.network_readers",
-    "save_network": "hyperperturb.data.network_store",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy(
+    "hyperperturb.data",
+    {
+        "coexpression": "coexpression_network",
+        "network_build": "network_from_adjacency network_from_codes network_from_edges",
+        "network_readers": "NETWORK_KINDS read_network",
+        "network_store": "load_network save_network",
+    },
+)[0]
 
 
 class Provenance(BaseModel):

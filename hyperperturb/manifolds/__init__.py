@@ -18,46 +18,13 @@ True
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from hyperperturb.lazy import lazy
 
-_LAZY = {
-    "Euclidean": "spaces",
-    "Lorentz": "spaces",
-    "Manifold": "base",
-    "NormalCoordinates": "spaces",
-    "PoincareBall": "spaces",
-    "get": "spaces",
-    "serialize": "spaces",
-    "to_lorentz": "spaces",
-    "to_poincare": "spaces",
-}
-_MODULES = ("lorentz", "normal", "poincare", "safe")
-
-__all__ = [
-    "Euclidean",
-    "Lorentz",
-    "Manifold",
-    "NormalCoordinates",
-    "PoincareBall",
-    "get",
-    "lorentz",
-    "normal",
-    "poincare",
-    "safe",
-    "serialize",
-    "to_lorentz",
-    "to_poincare",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "base": "Manifold",
+        "spaces": "Euclidean Lorentz NormalCoordinates PoincareBall get serialize to_lorentz to_poincare",
+    },
+    modules=("lorentz", "normal", "poincare", "safe"),
+)

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from hyperperturb.lazy import lazy
 
-_LAZY = {
-    "EffectHead": "hyperperturb.models.effect_head",
-    "HyperPerturbInference": "hyperperturb.models.inference",
-    "HyperPerturbModel": "hyperperturb.models.model",
-    "PRESETS": "hyperperturb.models.settings",
-    "TrainingSettings": "hyperperturb.models.settings",
-    "train_model": "hyperperturb.models.train",
-}
-
-__all__ = sorted(_LAZY)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "effect_head": "EffectHead",
+        "inference": "HyperPerturbInference",
+        "model": "HyperPerturbModel",
+        "settings": "PRESETS TrainingSettings",
+        "train": "train_model",
+    },
+)

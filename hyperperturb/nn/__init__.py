@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from hyperperturb.lazy import lazy
 
-_LAZY = {
-    "FermiDirac": "decoders",
-    "FromManifold": "dense",
-    "HyperbolicAttention": "attention",
-    "HyperbolicDense": "dense",
-    "HyperbolicEmbedding": "embedding",
-    "HyperbolicGraphConv": "graph_conv",
-    "PlasticDense": "plasticity",
-    "QuantumAnnealing": "annealing",
-    "RiemannianAdam": "optimizers",
-    "RiemannianSGD": "optimizers",
-    "STDP": "plasticity",
-    "ToManifold": "dense",
-    "WrappedNormal": "initializers",
-    "manifold_of": "manifold_variable",
-    "replicate_points": "annealing",
-    "set_manifold": "manifold_variable",
-}
-
-__all__ = [
-    "STDP",
-    "FermiDirac",
-    "FromManifold",
-    "HyperbolicAttention",
-    "HyperbolicDense",
-    "HyperbolicEmbedding",
-    "HyperbolicGraphConv",
-    "PlasticDense",
-    "QuantumAnnealing",
-    "RiemannianAdam",
-    "RiemannianSGD",
-    "ToManifold",
-    "WrappedNormal",
-    "manifold_of",
-    "replicate_points",
-    "set_manifold",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "annealing": "QuantumAnnealing replicate_points",
+        "attention": "HyperbolicAttention",
+        "decoders": "FermiDirac",
+        "dense": "FromManifold HyperbolicDense ToManifold",
+        "embedding": "HyperbolicEmbedding",
+        "graph_conv": "HyperbolicGraphConv",
+        "initializers": "WrappedNormal",
+        "manifold_variable": "manifold_of set_manifold",
+        "optimizers": "RiemannianAdam RiemannianSGD",
+        "plasticity": "PlasticDense STDP",
+    },
+)

@@ -10,86 +10,21 @@ are imported on first use, so that importing this package costs nothing.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from hyperperturb.lazy import lazy
 
-_WHERE = {
-    "additive_vs_predicted": "effects",
-    "cells_per_perturbation": "screen",
-    "effect_map": "predictions",
-    "effect_sizes": "screen",
-    "effects_compared": "predictions",
-    "batch_shares": "quality",
-    "energy_distances": "quality",
-    "enriched_terms": "enrichment",
-    "guide_agreements": "quality",
-    "compared_losses": "comparison",
-    "compared_scores": "comparison",
-    "coverage_shares": "held_out",
-    "error_calibration": "held_out",
-    "figure_numbers": "numbers",
-    "hub_radius": "evaluation",
-    "interventions": "predictions",
-    "largest_differences": "predictions",
-    "left_out_scatter": "held_out",
-    "loss_curves": "training",
-    "component_curves": "training",
-    "method_scores": "evaluation",
-    "paired_leads": "evaluation",
-    "perturbation_errors": "held_out",
-    "predicted_vs_measured": "effects",
-    "ranked_bars": "effects",
-    "response_graph": "network",
-    "static_disk": "disk",
-    "style": "theme",
-    "volcano": "effects",
+_NAMES = {
+    "comparison": "compared_losses compared_scores",
+    "disk": "static_disk",
+    "effects": "additive_vs_predicted predicted_vs_measured ranked_bars volcano",
+    "enrichment": "enriched_terms",
+    "evaluation": "hub_radius method_scores paired_leads",
+    "held_out": "coverage_shares error_calibration left_out_scatter perturbation_errors",
+    "network": "response_graph",
+    "numbers": "figure_numbers",
+    "predictions": "effect_map effects_compared interventions largest_differences",
+    "quality": "batch_shares energy_distances guide_agreements",
+    "screen": "cells_per_perturbation effect_sizes",
+    "theme": "style",
+    "training": "component_curves loss_curves",
 }
-_MODULES = (
-    "comparison",
-    "disk",
-    "document",
-    "effects",
-    "encode",
-    "enrichment",
-    "evaluation",
-    "held_out",
-    "network",
-    "numbers",
-    "predictions",
-    "quality",
-    "screen",
-    "theme",
-    "training",
-)
-
-__all__ = [
-    "comparison",
-    "disk",
-    "document",
-    "effects",
-    "encode",
-    "enrichment",
-    "evaluation",
-    "held_out",
-    "network",
-    "numbers",
-    "predictions",
-    "quality",
-    "screen",
-    "theme",
-    "training",
-    *sorted(_WHERE),
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy(__name__, _NAMES, modules=(*_NAMES, "document", "encode"))

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from hyperperturb.lazy import lazy
 
-_LAZY = {
-    "Dataset": "hyperperturb.runs.datasets",
-    "LocalLauncher": "hyperperturb.runs.launcher",
-    "NetworkSource": "hyperperturb.runs.config",
-    "RunConfig": "hyperperturb.runs.config",
-    "RunDirectory": "hyperperturb.runs.directory",
-    "RunStatus": "hyperperturb.runs.directory",
-    "Workspace": "hyperperturb.runs.workspace",
-    "find_run": "hyperperturb.runs.directory",
-    "list_datasets": "hyperperturb.runs.datasets",
-    "list_runs": "hyperperturb.runs.directory",
-}
-
-__all__ = sorted(_LAZY)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "config": "NetworkSource RunConfig",
+        "datasets": "Dataset list_datasets",
+        "directory": "RunDirectory RunStatus find_run list_runs",
+        "launcher": "LocalLauncher",
+        "workspace": "Workspace",
+    },
+)
