@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from hyperperturb.cli import main
@@ -12,6 +10,7 @@ from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models.cell_view import CellView
 from hyperperturb.runs import cell_views
 from hyperperturb.runs.directory import delete_run, list_runs
+from tests.runs.conftest import wait_for
 
 
 @pytest.fixture
@@ -21,13 +20,6 @@ def make(small_screen, small_simulation, tmp_path, finished_run):
         return finished_run(tmp_path / "runs", effects, small_simulation.network, **config)
 
     return run
-
-
-def wait_for(condition, seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 @pytest.mark.slow

@@ -17,11 +17,6 @@ from hyperperturb.runs.workspace import Workspace, slug
 
 
 @pytest.fixture
-def ws(tmp_path) -> Workspace:
-    return Workspace(tmp_path / "home")
-
-
-@pytest.fixture
 def table(tmp_path):
     path = tmp_path / "My effects.csv"
     frame = pd.DataFrame({"perturbation": ["JAK2", "JAK2_IRF1"], "STAT1": [0.5, 0.25], "MYC": [0.0, -1.0]})

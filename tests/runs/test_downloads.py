@@ -14,7 +14,6 @@ from hyperperturb.data.network import read_network
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs.datasets import list_datasets, list_networks
 from hyperperturb.runs.downloads import download, missing_files
-from hyperperturb.runs.workspace import Workspace
 
 ENTRY = """
 [[entry]]
@@ -26,11 +25,6 @@ licence = "CC BY 4.0"
 {more}
 """
 FILE = '[[entry.file]]\nname = "{name}"\nurl = "{url}"\n'
-
-
-@pytest.fixture
-def ws(tmp_path) -> Workspace:
-    return Workspace(tmp_path / "home")
 
 
 @pytest.fixture

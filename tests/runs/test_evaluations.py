@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import pytest
 
@@ -12,6 +11,7 @@ from hyperperturb.runs import evaluations
 from hyperperturb.runs.config import RunConfig
 from hyperperturb.runs.directory import REQUIRED_FILES, RunDirectory, delete_run, list_runs
 from hyperperturb.runs.launcher import LocalLauncher
+from tests.runs.conftest import wait_for
 
 BODY = """
 import sys, time
@@ -46,13 +46,6 @@ def stand_in(monkeypatch):
         monkeypatch.setattr(evaluations, "LAUNCHER", LocalLauncher(command=command))
 
     return install
-
-
-def wait_for(condition, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 def test_it_runs_beside_the_run_and_can_be_done_again(run, stand_in):

@@ -25,12 +25,6 @@ UNEXPECTED = ("cannot be read (", "Unexpected")
 """What the helper says about an exception that nobody has thought of."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_helpers_left():
-    yield
-    module.close()
-
-
 @pytest.fixture(scope="module")
 def screens(tmp_path_factory) -> list[Path]:
     """A valid screen of every format."""

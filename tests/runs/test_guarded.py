@@ -16,12 +16,6 @@ from hyperperturb.runs import guarded as module
 from hyperperturb.runs.guarded import guarded
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_helpers_left():
-    yield
-    module.close()
-
-
 def test_a_report_comes_back_whole_and_the_helper_stays_warm(small_screen):
     first = guarded("inspect", about=small_screen, path=str(small_screen))
     assert ScreenReport.model_validate(first) == inspect_screen(small_screen)

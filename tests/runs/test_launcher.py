@@ -16,6 +16,7 @@ from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.launcher import LocalLauncher
 from hyperperturb.runs.process import is_alive, stderr_into
 from hyperperturb.runs.worker import execute, main
+from tests.runs.conftest import wait_for
 
 PRELUDE = """
 import os, signal, subprocess, sys, time
@@ -35,13 +36,6 @@ execute(run, train=train)
 def launcher(body: str, **options) -> LocalLauncher:
     indented = "\n".join(f"    {line}" for line in body.splitlines())
     return LocalLauncher(command=(sys.executable, "-c", PRELUDE.format(body=indented)), **options)
-
-
-def wait_for(condition, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 @pytest.fixture

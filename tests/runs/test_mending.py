@@ -7,15 +7,8 @@ import pytest
 
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs import datasets
-from hyperperturb.runs import guarded as guarded_module
 from hyperperturb.runs.mending import mend_dataset
 from hyperperturb.runs.workspace import Workspace
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_helpers_left():
-    yield
-    guarded_module.close()
 
 
 @pytest.fixture

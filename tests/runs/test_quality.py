@@ -16,15 +16,8 @@ from hyperperturb.runs.workspace import Workspace
 BY = {"column": "perturbation", "control": "non-targeting", "mode": "knockdown"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_helpers_left():
-    yield
-    guarded_module.close()
-
-
 @pytest.fixture
-def ws(tmp_path, small_screen) -> Workspace:
-    ws = Workspace(tmp_path / "home")
+def ws(ws, small_screen) -> Workspace:
     datasets.register_dataset(ws, small_screen, title="small")
     return ws
 

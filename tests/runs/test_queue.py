@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -24,6 +23,7 @@ from hyperperturb.runs.launcher import LocalLauncher
 from hyperperturb.runs.process import is_alive
 from hyperperturb.runs.queue import AT_ONCE, before, place, title, training, waiting
 from hyperperturb.runs.worker import execute
+from tests.runs.conftest import wait_for
 
 CODE = """
 import sys, time
@@ -39,13 +39,6 @@ def train(run):
 execute(RunDirectory.open(sys.argv[-1]), train=train)
 """
 LAUNCHER = LocalLauncher(command=(sys.executable, "-c", CODE))
-
-
-def wait_for(condition, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 @pytest.fixture
