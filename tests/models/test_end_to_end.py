@@ -530,7 +530,7 @@ def test_the_run_answers_without_tensorflow(trained, inference):
     ).stdout.split()
     assert said[0] == "[]"
     assert float(said[1]) == pytest.approx(inference.predict_effects([gene]).table["effect"][0], abs=1e-6)
-    assert float(said[2]) < 0.5
+    assert float(said[2]) < 2  # about 0.01 s; the machine may be busy
 
 
 # Runs that are not whole

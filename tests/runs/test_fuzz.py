@@ -94,7 +94,7 @@ def test_a_file_in_which_hdf5_itself_goes_round_in_circles(screens, tmp_path, mo
     path, _ = mutate(screens[4], tmp_path, 332)
     started = time.monotonic()
     assert use(path, tmp_path)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # for ever, without the limit; the machine may be busy
 
 
 def test_a_bomb_in_the_values_meets_the_limit_of_memory(screens, tmp_path):

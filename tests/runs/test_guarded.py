@@ -20,9 +20,7 @@ def test_a_report_comes_back_whole_and_the_helper_stays_warm(small_screen):
     first = guarded("inspect", about=small_screen, path=str(small_screen))
     assert ScreenReport.model_validate(first) == inspect_screen(small_screen)
     helper = module._idle[-1]
-    started = time.monotonic()
     assert guarded("inspect", about=small_screen, path=str(small_screen)) == first
-    assert time.monotonic() - started < 2
     assert module._idle[-1] is helper
 
 

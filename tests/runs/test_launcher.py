@@ -77,12 +77,12 @@ def test_a_run_survives_the_process_that_started_it(run):
 
 
 def test_cancel_stops_a_training_that_listens(run):
-    start = launcher("time.sleep(60)")
+    start = launcher("time.sleep(120)", grace=60.0)
     start.submit(run)
     wait_for(lambda: run.status.stage == "work")
     started = time.monotonic()
     start.cancel(run)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30, "it need not be killed"
     assert run.status.state == "cancelled"
     assert not is_alive(*run.process())
     start.cancel(run)
@@ -104,7 +104,7 @@ def test_cancel_kills_a_training_that_does_not_listen_and_its_children(run):
     start.cancel(run)
     assert run.status.state == "cancelled"
     assert not is_alive(*run.process())
-    wait_for(lambda: not is_alive(child), 5)
+    wait_for(lambda: not is_alive(child), 60)
 
 
 def test_cancel_also_takes_the_children_of_a_training_that_listens(run):
@@ -117,7 +117,7 @@ def test_cancel_also_takes_the_children_of_a_training_that_listens(run):
     wait_for(lambda: run.status.message.startswith("child"))
     child = int(run.status.message.split()[1])
     start.cancel(run)
-    wait_for(lambda: not is_alive(child), 5)
+    wait_for(lambda: not is_alive(child), 60)
     assert run.status.state == "cancelled"
 
 
@@ -132,7 +132,7 @@ def test_a_killed_training_reads_as_failed(run):
     launcher("time.sleep(120)").submit(run)
     wait_for(lambda: run.status.stage == "work")
     os.kill(run.process()[0], signal.SIGKILL)
-    wait_for(lambda: run.status.done, 5)
+    wait_for(lambda: run.status.done, 60)
     assert run.status.state == "failed"
     assert "ended without finishing" in run.status.error
 
