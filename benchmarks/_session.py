@@ -30,6 +30,7 @@ class Session:
 
     def ask(self, page: str, **address: str) -> float:
         """Ask for a page; seconds until its script has ended. Raises where the page shows an error."""
+        from streamlit.proto.Alert_pb2 import Alert
         from streamlit.proto.BackMsg_pb2 import BackMsg
         from streamlit.proto.ClientState_pb2 import ClientState
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -37,20 +38,21 @@ class Session:
         state = ClientState(query_string=urllib.parse.urlencode(address), page_name=page)
         begun = time.perf_counter()
         self.stream.send(BackMsg(rerun_script=state).SerializeToString())
-        said = []
-        while True:
-            message = ForwardMsg()
-            message.ParseFromString(self.stream.recv(timeout=120))
+        answer: list[bytes] = []
+        kind, failed = None, False
+        while kind != "script_finished":
+            answer.append(self.stream.recv(timeout=120))
+            message = ForwardMsg.FromString(answer[-1])
             kind = message.WhichOneof("type")
-            if kind == "delta":
-                said.append(str(message.delta))
-            if kind == "script_finished":
-                break
+            if kind == "delta" and message.delta.WhichOneof("type") == "new_element":
+                element = message.delta.new_element
+                failed |= element.WhichOneof("type") == "exception" or (
+                    element.WhichOneof("type") == "alert" and element.alert.format == Alert.ERROR
+                )
         seconds = time.perf_counter() - begun
-        text = "".join(said)
-        if "exception {" in text or "format: ERROR" in text:
-            raise RuntimeError(f"{page} {address}: {text[:2000]}")
+        if failed:
+            raise RuntimeError(f"{page} {address} shows an error")
         wanted = address.get("gene") or address.get("genes")
-        if wanted and wanted not in text:
+        if wanted and not any(wanted.encode() in part for part in answer):
             raise RuntimeError(f"{page} did not answer about {wanted}")
         return seconds

@@ -68,7 +68,7 @@ def run_facts(run: RunDirectory) -> RunFacts:
     )
 
 
-@st.cache_data(max_entries=500, show_spinner=False)
+@st.cache_resource(max_entries=500, show_spinner=False)
 def _run_facts(_run: RunDirectory, key: tuple) -> RunFacts:
     verdict, ahead, seconds = "", None, None
     if _run.usable:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app.ui import alt, cache, evaluation_files, frame, proteins
-from app.ui.frame import facts, section
+from app.ui.frame import facts, fold, section
 from app.ui.state import chosen_perturbation, select
 from app.ui.text import GLOSSARY, count, number, plain, plural, sentence_case, signed
 from hyperperturb.errors import HyperPerturbError
@@ -148,7 +148,8 @@ def _methods(run: RunDirectory, found: RunMetrics) -> None:
 
 def _groups(run: RunDirectory, found: RunMetrics) -> None:
     """Errors apart by what training had seen of the targets: averages over all hide which question is hard."""
-    with st.expander("By number of genes, and how many of them training had seen"):
+
+    def show() -> None:
         table = pd.DataFrame(
             [
                 {"held out": group.words, "perturbations": group.n_perturbations}
@@ -160,6 +161,8 @@ def _groups(run: RunDirectory, found: RunMetrics) -> None:
         config["held out"] = st.column_config.TextColumn(pinned=True)
         frame.table(table, f"{run.name}-groups", key="groups", column_config=config)
         st.caption("Squared error over that of no change; lower is better.")
+
+    fold("By number of genes, and how many of them training had seen", show, key="groups_fold")
 
 
 def _method_table(run: RunDirectory, table: pd.DataFrame, kind: str) -> None:
@@ -356,7 +359,7 @@ def _all(run: RunDirectory, rows: pd.DataFrame) -> None:
     )
     st.download_button(
         "Download the table",
-        rows.to_csv(index=False).encode(),
+        lambda: rows.to_csv(index=False).encode(),
         file_name=f"{run.name}-perturbations.csv",
         mime="text/csv",
         key="download_rows",

@@ -22,14 +22,14 @@ def downloads(run: RunDirectory, found: RunMetrics, chosen: str) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Report (Markdown)",
-            markdown(cache.run_facts(run).title, run.name, found),
+            lambda: markdown(cache.run_facts(run).title, run.name, found),
             file_name=f"{run.name}-evaluation.md",
             mime="text/markdown",
             on_click="ignore",
         )
         st.download_button(
             "Scores (JSON)",
-            found.model_dump_json(indent=1),
+            lambda: found.model_dump_json(indent=1),
             file_name=f"{run.name}-metrics.json",
             mime="application/json",
             on_click="ignore",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -122,6 +122,19 @@ def no_model(now: Current, why: str, *, key: str) -> None:
 def section(title: str, *, help: str | None = None) -> None:  # noqa: A002 - Streamlit's own word
     """A heading inside a page."""
     st.markdown(f"#### {title}", help=help)
+
+
+def fold(label: str, show: Callable[[], None], *, key: str) -> None:
+    """A folded part of a page. `show` builds it once it is opened, and nothing else of the page is built anew then."""
+
+    @st.fragment
+    def part() -> None:
+        box = st.expander(label, key=key, on_change="rerun")
+        if box.open:
+            with box, guard():
+                show()
+
+    part()
 
 
 def draw(figure: Any, name: str, *, key: str, alt: str, wide: bool = False, **options: Any) -> Any:

@@ -180,7 +180,7 @@ def _tables(dataset: Dataset, found: Quality) -> None:
                 _plain_table(table)
             st.download_button(
                 f"Download the {name.lower()}",
-                data=table.to_csv(index=False).encode(),
+                data=lambda table=table: table.to_csv(index=False).encode(),
                 file_name=f"{dataset.name}-quality-{name.lower()}.csv",
                 mime="text/csv",
                 key=f"download_quality_{name.lower()}",

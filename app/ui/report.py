@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app.ui import alt, cache, proteins, watch
-from app.ui.frame import draw, facts, go, section
+from app.ui.frame import draw, facts, fold, go, section
 from app.ui.text import GLOSSARY, duration, number, plain, signed, size
 from hyperperturb.runs.cost import cost_of
 from hyperperturb.runs.directory import RunDirectory
@@ -60,17 +60,12 @@ def _details(run: RunDirectory, found: dict) -> None:
             ("Trained in", duration(known.seconds), _spent(run)),
         ]
     )
-    with st.expander("Loss curves"):
-        watch.draw_curves(run.history(), key="report", components=True)
-    with st.expander("Card of this run"):
-        st.markdown(run.card())
-        st.download_button(
-            "Download the card",
-            run.card(),
-            file_name=f"{run.name}.md",
-            mime="text/markdown",
-            on_click="ignore",
-        )
+    fold(
+        "Loss curves",
+        lambda: watch.draw_curves(run.history(), key="report", components=True),
+        key=f"losses_{run.name}",
+    )
+    fold("Card of this run", lambda: _card(run), key=f"card_{run.name}")
     watch.log(run)
     with st.container(horizontal=True):
         watch.again(run)
@@ -84,3 +79,14 @@ def _spent(run: RunDirectory) -> str | None:
         return run.status.device or None
     peak = f", {size(took.peak_memory)} of memory at most" if took.peak_memory else ""
     return f"{took.device or 'device not known'}{peak}."
+
+
+def _card(run: RunDirectory) -> None:
+    st.markdown(run.card())
+    st.download_button(
+        "Download the card",
+        run.card(),
+        file_name=f"{run.name}.md",
+        mime="text/markdown",
+        on_click="ignore",
+    )

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app.ui import alt, settings
-from app.ui.frame import draw, guard
+from app.ui.frame import draw, fold, guard
 from app.ui.text import GLOSSARY, count, duration, listing, number, ordinal, plain, size
 from hyperperturb.runs import queue
 from hyperperturb.runs.directory import RunDirectory, delete_run
@@ -177,16 +177,19 @@ def again(run: RunDirectory) -> None:
 
 def log(run: RunDirectory) -> None:
     """The log of a run that has ended, folded, with what its process printed, and as a file."""
-    with st.expander("Log"):
-        st.code(whole_log(run), language=None, height=260)
-        st.download_button(
-            "Download the log",
-            lambda: whole_log(run),
-            file_name=f"{run.name}-log.txt",
-            mime="text/plain",
-            key=f"log_{run.name}",
-            on_click="ignore",
-        )
+    fold("Log", lambda: _whole_log(run), key=f"log_of_{run.name}")
+
+
+def _whole_log(run: RunDirectory) -> None:
+    st.code(whole_log(run), language=None, height=260)
+    st.download_button(
+        "Download the log",
+        lambda: whole_log(run),
+        file_name=f"{run.name}-log.txt",
+        mime="text/plain",
+        key=f"log_{run.name}",
+        on_click="ignore",
+    )
 
 
 def remove(run: RunDirectory) -> None:

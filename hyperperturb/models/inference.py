@@ -200,9 +200,7 @@ class HyperPerturbInference(GenePlaces, CellQuestions):
                 reason="not_in_universe",
             )
         tested = self._tested
-        score = self._head.support(targets)
-        lowest = int(np.argmin(score))
-        worst, value = targets[lowest], float(score[lowest])
+        worst, value = self._weakest(targets)
         if all(g in tested for g in targets):
             exact = tuple(targets) in self._measured_row
             why = (
@@ -301,8 +299,18 @@ class HyperPerturbInference(GenePlaces, CellQuestions):
 
     def point(self, targets: Sequence[str]) -> np.ndarray:
         """The place of a perturbation in the unit ball, (d,): the midpoint of its genes' points."""
-        rows = [self._known(gene) for gene in _clean(targets)]
-        return poincare.centroid(self._points[rows].astype(np.float64), c=1.0)
+        return self.points_of([targets])[0]
+
+    def points_of(self, sets: Sequence[Sequence[str]]) -> np.ndarray:
+        """The places of perturbations in the unit ball, (Q, d): the midpoints of their genes' points."""
+        rows = [[self._known(gene) for gene in _clean(targets)] for targets in sets]
+        sizes = np.array([len(genes) for genes in rows])
+        out = np.empty((len(rows), self.n_dimensions))
+        for size in set(sizes.tolist()):  # all of a size at once
+            those = np.flatnonzero(sizes == size)
+            points = self._points[np.array([rows[i] for i in those])].astype(np.float64)
+            out[those] = poincare.centroid(points, c=1.0)
+        return out
 
     @property
     def n_dimensions(self) -> int:
@@ -363,11 +371,23 @@ class HyperPerturbInference(GenePlaces, CellQuestions):
         supported = self.genes["support"].to_numpy() >= SUPPORT_WEAK
         return tuple(self._nearest(gene, k, supported)["gene"])
 
+    def _weakest(self, genes: Sequence[str]) -> tuple[str, float]:
+        """Of genes of the universe the one with the least support, and its support."""
+        score = [self._score[self._row[gene]] for gene in genes]
+        lowest = int(np.argmin(score))
+        return genes[lowest], float(score[lowest])
+
+    @cached_property
+    def _score(self) -> np.ndarray:
+        """Support of every gene of the universe, as the head had it when the run was written."""
+        return self.genes["support"].to_numpy(dtype=np.float64)
+
     def _supported(self, targets: Sequence[str]) -> tuple[str, ...]:
         """The targets, sorted; a :class:`Refusal` where they have no support."""
         genes = _clean(targets)
-        support = self.support(genes)
-        if support.level == "none":
+        known = all(gene in self._row for gene in genes)
+        if not known or (self._weakest(genes)[1] < SUPPORT_NONE and not self._tested.issuperset(genes)):
+            support = self.support(genes)
             raise Refusal(
                 f"No prediction for {' + '.join(genes)}. {support.why}",
                 nearest=support.nearest,

@@ -87,8 +87,11 @@ class Predictions:
     @property
     def response(self) -> np.ndarray:
         """(Q, R) effects with NaN where a gene is a target itself: what a perturbation does to others."""
-        own = np.array([[gene in targets for gene in self.genes] for targets in self.targets], dtype=bool)
-        return np.where(own.reshape(self.effect.shape), np.nan, self.effect)
+        column = {gene: j for j, gene in enumerate(self.genes)}
+        response = self.effect.astype(np.float64)
+        for i, targets in enumerate(self.targets):
+            response[i, [column[gene] for gene in targets if gene in column]] = np.nan
+        return response
 
     def strongest_genes(self, most: int) -> np.ndarray:
         """Columns of the genes that all perturbations together move most, targets' own responses apart.
@@ -182,7 +185,7 @@ def predict_many(inference: HyperPerturbInference, sets: Sequence[Sequence[str]]
         measured, measured_error = (
             np.array(part) for part in zip(*map(inference.measured, kept), strict=True)
         )
-        points = np.array([inference.point(targets) for targets in kept])
+        points = inference.points_of(kept)
     else:
         effect = error = measured = measured_error = np.zeros((0, len(genes)))
         points = np.zeros((0, inference.n_dimensions))

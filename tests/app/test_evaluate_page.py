@@ -74,11 +74,20 @@ def test_verdict_first_then_everything_a_reader_asks(run):
     assert said.index("of the baselines") < places[0]
     assert "no cells to halve" in said  # a table of effects has no ceiling
     assert "flat twin was not trained" in said
-    methods, groups, rows = (frame.value for frame in app.dataframe)
-    assert groups["perturbations"].sum() >= metrics["n_perturbations"]
-    assert "single genes, never seen" in set(groups["held out"])
+    methods, rows = (frame.value for frame in app.dataframe)
     assert set(methods["Predictor"]) == {row["label"] for row in metrics["methods"]}
     assert len(rows) == metrics["n_perturbations"]
+
+
+def test_what_is_folded_away_is_built_once_it_is_opened(run):
+    app = shown(run)
+    before = len(app.dataframe)
+    app.session_state["groups_fold"] = True
+    app.run()
+    assert len(app.dataframe) == before + 1
+    groups = app.dataframe[1].value
+    assert groups["perturbations"].sum() >= run.metrics()["n_perturbations"]
+    assert "single genes, never seen" in set(groups["held out"])
 
 
 def test_the_strongest_is_shown_until_another_is_asked_for(run):
@@ -139,9 +148,9 @@ def test_any_number_of_perturbations_is_shown(run, n):
     rows = [one | {"perturbation": f"P{i}", "error": float(e)} for i, e in enumerate(rng.lognormal(size=n))]
     change(run, per_perturbation=[one] if n == 1 else rows, n_perturbations=n)
     app = shown(run)
-    assert len(app.dataframe) == (2 if n == 0 else 3)
+    assert len(app.dataframe) == (1 if n == 0 else 2)
     if n:
-        assert len(app.dataframe[2].value) == n
+        assert len(app.dataframe[1].value) == n
 
 
 def test_scores_of_an_earlier_version_are_shown_without_what_they_lack(run):

@@ -41,6 +41,17 @@ def test_many_are_what_each_is_by_itself_and_refusals_are_listed(inference, doub
         np.testing.assert_allclose(found.standard_error[i], alone.table["standard_error"])
         np.testing.assert_allclose(found.measured[i], alone.table["measured"])
         assert found.support[i] == alone.support
+        np.testing.assert_allclose(found.points[i], inference.point(targets), atol=1e-12)
+
+
+def test_the_support_that_a_run_keeps_is_the_heads_own_and_is_not_computed_again(inference, monkeypatch):
+    genes = inference.genes["gene"].tolist()
+    of_head = inference._head.support(genes)
+    monkeypatch.setattr(EffectHead, "support", lambda *_: pytest.fail("computed again"))
+    kept = [found.score for found in predict_many(inference, [(gene,) for gene in genes]).support]
+    assert kept == pytest.approx(
+        [s for s, g in zip(of_head, genes, strict=True) if inference.support([g]).level != "none"]
+    )
 
 
 def test_a_target_does_not_count_among_what_it_moves(inference):
