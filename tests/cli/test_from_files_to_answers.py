@@ -1,7 +1,9 @@
-"""Proteins on the command line: simulated, trained with the RNA, predicted beside it."""
+"""From files, with proteins, through a real training on the command line to answers."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hyperperturb.cli import main
 from hyperperturb.data import simulate_screen, write_simulation
 from hyperperturb.data.effects import read_effects
 from hyperperturb.models.inference import HyperPerturbInference
+from hyperperturb.runs.directory import RunDirectory
+
+
+def real(test):
+    """Mark a test that needs a real training; Keras converts variables in a way NumPy 2 has deprecated."""
+    warning = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    return pytest.mark.slow(pytest.mark.filterwarnings(warning)(test))
 
 
 @pytest.fixture(scope="module")
@@ -66,25 +76,40 @@ def test_preprocess_joins_proteins(files, run, tmp_path):
     assert json.loads(said)["proteins"].startswith("6 antibodies in 2,500 of 2,500 cells")
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"  # Keras with NumPy 2
-)
-def test_from_two_files_to_predicted_proteins(files, run):
-    said = run(
-        *("train", "--rna_path", files["screen"], "--network", files["network"], "--preset", "quick"),
-        *("--protein_path", files["table"], "--protein_names", "suffix", "--mode", "knockdown"),
-        *("--epochs", 2, "--max_cells", 500, "--no_coexpression"),
-    )
-    assert "On proteins: " in said
-    path = Path(said.splitlines()[-1])
-    metrics = json.loads((path / "metrics.json").read_text())
-    assert metrics["proteins"]["n_proteins"] == 6
-    assert {"no_change", "training_mean", "network_kernel_ridge"} <= {
-        row["name"] for row in metrics["proteins"]["methods"]
-    }
-    assert "## Proteins" in (path / "card.md").read_text()
+@pytest.fixture(scope="module")
+def trained(files) -> tuple[Path, str]:
+    """A real training on the command line: its run, and all that it said."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setenv("HYPERPERTURB_HOME", str(files["home"]))
+        words = [
+            *("train", "--rna_path", files["screen"], "--network", files["network"], "--preset", "quick"),
+            *("--protein_path", files["table"], "--protein_names", "suffix", "--mode", "knockdown"),
+            *("--epochs", 2, "--max_cells", 500, "--no_coexpression"),
+        ]
+        assert main([str(word) for word in words]) == 0
+    return Path(said.getvalue().splitlines()[-1]), said.getvalue()
 
+
+@real
+def test_from_two_files_to_a_run(trained):
+    path, said = trained
+    assert "On proteins: " in said
+    run = RunDirectory.open(path)
+    assert run.usable, run.missing_files()
+    assert "loading TensorFlow" in run.events()[0][1]["message"]
+    assert {"genes", "cells"} <= set(run.history()["stage"])
+    assert run.metrics()["verdict"] in said
+    found = run.metrics()["proteins"]
+    assert found["n_proteins"] == 6
+    wanted = {"no_change", "training_mean", "network_kernel_ridge"}
+    assert wanted <= {row["name"] for row in found["methods"]}
+    assert "## Proteins" in run.card()
+
+
+@real
+def test_what_genes_do_to_proteins(files, run, trained):
+    path, _ = trained
     measured, truth = (
         read_effects(path / "protein_effects.parquet"),
         read_effects(files["true_protein_effects"]),
@@ -114,3 +139,29 @@ def test_from_two_files_to_predicted_proteins(files, run):
     printed = run("predict", path, *genes)
     assert "Proteins (centred log-ratios, natural-log units):" in printed
     assert all(name in printed for name in truth.genes)
+
+
+@real
+def test_what_genes_do_to_genes(files, run, trained, tmp_path):
+    path, _ = trained
+    gene = next(target[0] for target in read_effects(files["true_effects"]).targets if len(target) == 1)
+    csv = tmp_path / "one.csv"
+    run("predict", "latest", "--gene", gene, "--csv", csv)
+    frame = pd.read_csv(csv)
+    assert list(frame.columns) == ["gene", "effect", "standard_error", "measured"]
+    assert frame["effect"].abs().max() > 0
+    assert frame["standard_error"].min() > 0
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{gene}\nNOSUCHGENE\n")
+    said = run("predict", path.name, "--targets", listed, "--csv", tmp_path / "all.csv", "--json")
+    assert json.loads(said)["refused"][0]["perturbation"] == "NOSUCHGENE"
+
+
+@real
+def test_what_explains_cells(files, run, trained, tmp_path):
+    path, _ = trained
+    run("query", path, files["screen"], "-k", 3, "--csv", tmp_path / "cells.csv", "--json")
+    answers = pd.read_csv(tmp_path / "cells.csv")
+    assert len(answers) == 2500 * 3
+    assert answers["score"].between(0, 1).all()
+    assert answers.groupby("cell", sort=False)["score"].sum().max() <= 1.0 + 1e-5
