@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,6 +124,14 @@ def driver(chromium, server: Server) -> Iterator[Driver]:
 def axe():
     """What checks that a page can be read by everybody."""
     return pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+
+
+@pytest.fixture(autouse=True)
+def same_program() -> Iterator[None]:
+    """`AppTest` leaves the app as the running program, which processes that another test spawns would then begin."""
+    program = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = program
 
 
 @pytest.fixture(scope="session")
