@@ -175,7 +175,7 @@ class _Rows:
 
 def measure(home: Path, name: str | None) -> None:
     """Measure on a workspace and print."""
-    from hyperperturb.runs.directory import list_runs
+    from hyperperturb.runs.folder import list_runs
     from hyperperturb.runs.workspace import Workspace
 
     runs = [run for run in list_runs(Workspace(home).runs_dir) if run.usable and name in (None, run.name)]

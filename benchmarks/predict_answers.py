@@ -28,7 +28,7 @@ from hyperperturb.plots.effects import ranked_bars, volcano
 from hyperperturb.plots.held_out import left_out_scatter
 from hyperperturb.plots.network import response_graph
 from hyperperturb.plots.predictions import effect_map, effects_compared, interventions
-from hyperperturb.runs.directory import find_run
+from hyperperturb.runs.folder import find_run
 from hyperperturb.runs.workspace import Workspace
 
 MANY, SHOWN = 200, 60

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from hyperperturb.runs.config import RunConfig
-from hyperperturb.runs.directory import RunDirectory, list_runs
+from hyperperturb.runs.directory import RunDirectory
+from hyperperturb.runs.folder import list_runs
 
 
 @pytest.fixture(scope="module")

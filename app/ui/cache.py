@@ -44,7 +44,7 @@ def datasets(workspace: Workspace) -> list[Dataset]:
 
 def runs(workspace: Workspace) -> list[RunDirectory]:
     """All runs, newest first."""
-    from hyperperturb.runs.directory import list_runs
+    from hyperperturb.runs.folder import list_runs
 
     return list_runs(workspace.runs_dir)
 

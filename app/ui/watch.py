@@ -12,8 +12,9 @@ from app.ui import alt, settings
 from app.ui.frame import draw, fold, guard
 from app.ui.text import GLOSSARY, count, duration, listing, number, ordinal, plain, size
 from hyperperturb.runs import queue
-from hyperperturb.runs.directory import RunDirectory, delete_run
+from hyperperturb.runs.directory import RunDirectory
 from hyperperturb.runs.events import last_of_each_epoch
+from hyperperturb.runs.folder import delete_run
 from hyperperturb.runs.launcher import LocalLauncher
 from hyperperturb.runs.log import lines, whole_log
 from hyperperturb.runs.status import RunStatus

@@ -130,10 +130,10 @@ def find_run(run: str, output_dir: Path | None) -> RunDirectory:
     HyperPerturbError
         When there is none.
     """
-    from hyperperturb.runs import directory
+    from hyperperturb.runs import folder
     from hyperperturb.runs.workspace import Workspace
 
-    return directory.find_run(run, output_dir or Workspace().runs_dir)
+    return folder.find_run(run, output_dir or Workspace().runs_dir)
 
 
 def open_model(run: str, output_dir: Path | None) -> HyperPerturbInference:

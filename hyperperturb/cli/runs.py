@@ -25,7 +25,7 @@ def runs(
     debug: Debug = False,
 ) -> None:
     """List the runs, newest first; those that wait with their place in the line."""
-    from hyperperturb.runs.directory import list_runs
+    from hyperperturb.runs.folder import list_runs
     from hyperperturb.runs.workspace import Workspace
 
     folder = output_dir or Workspace().runs_dir

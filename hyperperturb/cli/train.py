@@ -267,7 +267,7 @@ def _resume(
     """Go on with a run, as it was told when it was started."""
     from hyperperturb.nn.cluster import Cluster
     from hyperperturb.runs.directory import RunDirectory
-    from hyperperturb.runs.resuming import find_resumable
+    from hyperperturb.runs.folder import find_resumable
     from hyperperturb.runs.workers import folder_of_worker
     from hyperperturb.runs.workspace import Workspace
 

@@ -9,8 +9,10 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "config": "NetworkSource RunConfig",
         "datasets": "Dataset list_datasets",
-        "directory": "RunDirectory RunStatus find_run list_runs",
+        "directory": "RunDirectory",
+        "folder": "find_run list_runs",
         "launcher": "LocalLauncher",
+        "status": "RunStatus",
         "workspace": "Workspace",
     },
 )

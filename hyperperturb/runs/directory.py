@@ -21,7 +21,7 @@ from hyperperturb.runs.inputs import check_inputs, describe_inputs
 from hyperperturb.runs.process import is_alive, start_time
 from hyperperturb.runs.resuming import check_resumable, clean_up
 from hyperperturb.runs.status import Pace, RunStatus, State
-from hyperperturb.runs.workspace import publish_unique, remove_folder, slug, staging_folder, visible_folders
+from hyperperturb.runs.workspace import publish_unique, slug, staging_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,6 @@ ENDED_WAITING = (
     "The process ended before the training began: the machine was restarted, or somebody ended it. Look into the run's "
     "log.txt, or resume the run."
 )
-_LIST_HINT = "List the runs with: hyperperturb runs"
 _EVERY = 0.3  # seconds between two status files of one stage: each costs a rename and a flush to disk
 
 
@@ -134,14 +133,15 @@ class RunDirectory:
             raise HyperPerturbError(
                 f"There is no run '{path}'.", hint="List the runs with: hyperperturb runs"
             )
-        if not run._is_run():
+        if not run.is_run():
             raise HyperPerturbError(
                 f"The folder '{path}' is not a run: it has no readable config.json and status.json.",
-                hint=_LIST_HINT,
+                hint="List the runs with: hyperperturb runs",
             )
         return run
 
-    def _is_run(self) -> bool:
+    def is_run(self) -> bool:
+        """Whether the folder is a run, finished or not."""
         try:
             return self.config is not None and self._stored() is not None
         except HyperPerturbError:
@@ -449,73 +449,3 @@ def _parsed(model: type[Any], path: Path) -> Any:
             f"'{path}' is not what a run writes ({where}: {first['msg']}).",
             hint="It may come from another version of HyperPerturb.",
         ) from error
-
-
-def list_runs(runs_dir: Path | str) -> list[RunDirectory]:
-    """Every run in a folder, newest first; what is not a run is passed over.
-
-    Parameters
-    ----------
-    runs_dir
-        The folder; it need not exist.
-
-    Returns
-    -------
-    list of RunDirectory
-    """
-    found = []
-    for folder in visible_folders(Path(runs_dir)):
-        run = RunDirectory(folder)
-        if run._is_run():
-            found.append((run.config.created, run.name, run))
-    return [run for _, _, run in sorted(found, key=lambda item: item[:2], reverse=True)]
-
-
-def find_run(reference: Path | str, runs_dir: Path | str) -> RunDirectory:
-    """Find the run a person means.
-
-    Parameters
-    ----------
-    reference
-        A run's path, its name in ``runs_dir``, or ``latest`` (the newest usable one).
-    runs_dir
-        The folder that holds the runs.
-
-    Returns
-    -------
-    RunDirectory
-
-    Raises
-    ------
-    HyperPerturbError
-        When there is no such run.
-    """
-    text = str(reference)
-    if text == "latest":
-        for run in list_runs(runs_dir):
-            if run.usable:
-                return run
-        raise HyperPerturbError(f"There is no finished run in '{runs_dir}'.", hint="Train one first.")
-    if Path(text).name == text and (Path(runs_dir) / text).is_dir() and text not in ("", ".", ".."):
-        return RunDirectory.open(Path(runs_dir) / text)
-    return RunDirectory.open(text)
-
-
-def delete_run(run: RunDirectory) -> None:
-    """Remove a run with all its files.
-
-    Raises
-    ------
-    HyperPerturbError
-        When it trains or waits for its training, is being judged, or its cells are being drawn.
-    """
-    inside = (
-        (run, "still training"),
-        (RunDirectory(run.file(EVALUATION)), "being judged"),
-        (RunDirectory(run.file(CELL_VIEW)), "being drawn"),
-    )
-    for folder, what in inside:
-        # one that was never started waits for nobody and may go
-        if folder._is_run() and folder.process()[0] is not None and not folder.status.done:
-            raise HyperPerturbError(f"The run '{run.name}' is {what}.", hint="Cancel that first.")
-    remove_folder(run.path)

@@ -6,7 +6,6 @@ function of the configuration and the files, and is done again.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hyperperturb.errors import HyperPerturbError
@@ -53,33 +52,3 @@ def clean_up(run: RunDirectory, *, checkpoints: bool) -> None:
     if checkpoints:
         for name in CHECKPOINTS:
             run.file(name).unlink(missing_ok=True)
-
-
-def find_resumable(reference: Path | str, runs_dir: Path | str) -> RunDirectory:
-    """Find the run that a person wants to resume.
-
-    Parameters
-    ----------
-    reference
-        A run's path, its name in ``runs_dir``, or ``last`` (the newest that can be resumed).
-    runs_dir
-        The folder that holds the runs.
-
-    Raises
-    ------
-    HyperPerturbError
-        When there is no such run, or it cannot be resumed; the sentence says why.
-    """
-    from hyperperturb.runs.directory import find_run, list_runs
-
-    if str(reference) == "last":
-        for run in list_runs(runs_dir):
-            if run.resumable:
-                return run
-        raise HyperPerturbError(
-            f"There is no run to resume in '{runs_dir}': none failed, was cancelled or was killed.",
-            hint="List the runs with: hyperperturb runs",
-        )
-    run = find_run(reference, runs_dir)
-    check_resumable(run)
-    return run

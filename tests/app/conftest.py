@@ -154,7 +154,7 @@ def finished_demo(finished_run, tmp_path_factory) -> Callable:
     template = tmp_path_factory.mktemp("finished-demo")
 
     def make(home: Path):
-        from hyperperturb.runs.directory import list_runs
+        from hyperperturb.runs.folder import list_runs
         from hyperperturb.runs.workspace import Workspace
 
         if not Workspace(template).runs_dir.exists():

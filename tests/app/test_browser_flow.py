@@ -133,7 +133,8 @@ def demo_run(server) -> Path:
     from hyperperturb.models.settings import PRESETS
     from hyperperturb.runs.config import RunConfig
     from hyperperturb.runs.datasets import add_demo, confirm_controls
-    from hyperperturb.runs.directory import RunDirectory, list_runs
+    from hyperperturb.runs.directory import RunDirectory
+    from hyperperturb.runs.folder import list_runs
     from hyperperturb.runs.launcher import LocalLauncher
     from hyperperturb.runs.workspace import Workspace
 

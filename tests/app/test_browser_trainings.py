@@ -13,7 +13,8 @@ from hyperperturb.data.network import read_network
 from hyperperturb.models.settings import PRESETS, TrainingSettings
 from hyperperturb.runs.config import RunConfig
 from hyperperturb.runs.datasets import add_demo, confirm_controls, list_datasets, load_effects
-from hyperperturb.runs.directory import RunDirectory, list_runs
+from hyperperturb.runs.directory import RunDirectory
+from hyperperturb.runs.folder import list_runs
 from hyperperturb.runs.launcher import LocalLauncher
 from hyperperturb.runs.workspace import Workspace
 

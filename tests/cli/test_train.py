@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hyperperturb.runs.config import RunConfig
-from hyperperturb.runs.directory import RunDirectory, list_runs
+from hyperperturb.runs.directory import RunDirectory
+from hyperperturb.runs.folder import list_runs
 from hyperperturb.runs.launcher import LocalLauncher
 
 GENES = ["STAT1", "IRF1", "MYC"]

@@ -9,7 +9,7 @@ from hyperperturb.data.effects import compute_effects
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.models.cell_view import CellView
 from hyperperturb.runs import cell_views
-from hyperperturb.runs.directory import delete_run, list_runs
+from hyperperturb.runs.folder import delete_run, list_runs
 from tests.runs.conftest import wait_for
 
 

@@ -9,7 +9,8 @@ import pytest
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs import evaluations
 from hyperperturb.runs.config import RunConfig
-from hyperperturb.runs.directory import REQUIRED_FILES, RunDirectory, delete_run, list_runs
+from hyperperturb.runs.directory import REQUIRED_FILES, RunDirectory
+from hyperperturb.runs.folder import delete_run, list_runs
 from hyperperturb.runs.launcher import LocalLauncher
 from tests.runs.conftest import wait_for
 

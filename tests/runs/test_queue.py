@@ -18,7 +18,8 @@ from hyperperturb.cli import main
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs import cell_views, evaluations
 from hyperperturb.runs.config import NetworkSource, RunConfig
-from hyperperturb.runs.directory import ENDED_WAITING, REQUIRED_FILES, RunDirectory, delete_run
+from hyperperturb.runs.directory import ENDED_WAITING, REQUIRED_FILES, RunDirectory
+from hyperperturb.runs.folder import delete_run
 from hyperperturb.runs.launcher import LocalLauncher
 from hyperperturb.runs.process import is_alive
 from hyperperturb.runs.queue import AT_ONCE, before, place, title, training, waiting

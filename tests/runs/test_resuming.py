@@ -15,9 +15,10 @@ from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import FolderLock, write_json
 from hyperperturb.runs.config import NetworkSource, RunConfig
 from hyperperturb.runs.directory import RunDirectory
+from hyperperturb.runs.folder import find_resumable
 from hyperperturb.runs.inputs import InputFile
 from hyperperturb.runs.launcher import LocalLauncher
-from hyperperturb.runs.resuming import CHECKPOINTS, check_resumable, find_resumable
+from hyperperturb.runs.resuming import CHECKPOINTS, check_resumable
 from hyperperturb.runs.worker import execute
 
 

@@ -14,14 +14,8 @@ import pytest
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import write_json
 from hyperperturb.runs.config import RunConfig
-from hyperperturb.runs.directory import (
-    REQUIRED_FILES,
-    RunDirectory,
-    RunStatus,
-    delete_run,
-    find_run,
-    list_runs,
-)
+from hyperperturb.runs.directory import REQUIRED_FILES, RunDirectory, RunStatus
+from hyperperturb.runs.folder import delete_run, find_run, list_runs
 
 
 @pytest.fixture
