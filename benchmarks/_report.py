@@ -1,13 +1,16 @@
-"""What every benchmark prints above its table: the command, the date, the machine, the versions."""
+"""What every benchmark prints above its table (command, date, machine, versions), and a mean over seeds in it."""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
 
 
 def machine() -> str:
@@ -25,3 +28,19 @@ def header(*packages: str, note: str = "") -> str:
     command = " ".join([f"python {script}", *sys.argv[1:]])
     about = [f"{datetime.now(UTC):%Y-%m-%d}", machine(), *(f"{name} {version(name)}" for name in packages)]
     return f"`{command}`\n({', '.join(about)}{'; ' if note else ''}{note})\n"
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of a mean by Student's t; NaN for a single value."""
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return float("nan")
+    return float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def mean_of(values: Sequence[float], digits: int = 3, scale: float = 1.0) -> str:
+    """A mean, and half of its 95 % interval where there is one, times `scale`."""
+    values = np.asarray(values, dtype=np.float64) * scale
+    half = half_width(values) if len(values) > 1 else 0.0
+    return f"{values.mean():.{digits}f} ± {half:.{digits}f}"

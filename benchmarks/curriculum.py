@@ -28,10 +28,9 @@ sys.path.insert(0, str(ROOT))
 
 import keras  # noqa: E402  (the backend is chosen first)
 import numpy as np  # noqa: E402
-from scipy.stats import t as student  # noqa: E402
 
 from benchmarks._heads import BATCH, DROPOUT, PAPALEXI, Screen, Together, save  # noqa: E402
-from benchmarks._report import header  # noqa: E402
+from benchmarks._report import header, mean_of  # noqa: E402
 from hyperperturb.models.cell_training import _CURRICULUM_DEADLINE  # noqa: E402
 from hyperperturb.models.curriculum import CellBatches, Curriculum, difficulty  # noqa: E402
 
@@ -107,16 +106,6 @@ def _reached(curve: np.ndarray, target: float) -> float:
     return 0.0 if i == 0 else i - 1 + float((curve[i - 1] - target) / (curve[i - 1] - curve[i]))
 
 
-def _mean(values, digits: int = 3) -> str:
-    values = np.array(values)
-    half = (
-        student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-        if len(values) > 1
-        else 0
-    )
-    return f"{values.mean():.{digits}f} ± {half:.{digits}f}"
-
-
 def table(results: dict[str, list[dict]]) -> None:
     """Print means over the seeds with the half width of their 95 % interval."""
     print(
@@ -126,13 +115,13 @@ def table(results: dict[str, list[dict]]) -> None:
     for name, seeds in results.items():
         for i, order in enumerate(ORDERS):
             print(
-                f"| {TITLES[name]} | {order} | {_mean([s['steps'][i] for s in seeds], 0)} of {seeds[0]['budget']} "
-                f"| {sum(s['reached'][i] for s in seeds)} of {len(seeds)} | {_mean([s['final'][i] for s in seeds])} "
-                f"| {_mean([s['best'][i] for s in seeds])} |"
+                f"| {TITLES[name]} | {order} | {mean_of([s['steps'][i] for s in seeds], 0)} of {seeds[0]['budget']} "
+                f"| {sum(s['reached'][i] for s in seeds)} of {len(seeds)} | {mean_of([s['final'][i] for s in seeds])} "
+                f"| {mean_of([s['best'][i] for s in seeds])} |"
             )
     for name, seeds in results.items():
         for i, order in enumerate(ORDERS[1:], start=1):
-            gap = _mean([s["steps"][i] - s["steps"][0] for s in seeds], 0)
+            gap = mean_of([s["steps"][i] - s["steps"][0] for s in seeds], 0)
             print(f"\n{TITLES[name]}: steps, {order} − shuffled: {gap} (95 % interval, paired over seeds).")
 
 

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from _report import header
-from scipy.stats import t as student
+from _report import half_width, header
 
 from hyperperturb.data import compute_effects, read_effects, read_network
 from hyperperturb.data.effects import Effects
@@ -50,8 +49,8 @@ def kernels_of(
 
 def interval(values: list[float]) -> str:
     """Mean and the ends of its 95 % t interval."""
-    half = student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{np.mean(values) - half:.3f} to {np.mean(values) + half:.3f}"
+    middle, half = np.mean(values), half_width(values)
+    return f"{middle - half:.3f} to {middle + half:.3f}"
 
 
 def one_dimension(effects: Effects, universe: Universe, dim: int, seeds: int, epochs: int) -> str:

@@ -34,7 +34,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +43,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras  # noqa: E402  (the path above comes first)
 import tensorflow as tf  # noqa: E402
 
-from benchmarks._report import header  # noqa: E402
+from benchmarks._report import half_width, header  # noqa: E402
 from hyperperturb.manifolds import get  # noqa: E402
 from hyperperturb.nn import FermiDirac, HyperbolicGraphConv, ToManifold  # noqa: E402
 
@@ -295,7 +294,7 @@ def tune(edges: np.ndarray, features: np.ndarray, seeds: range, epochs: int) -> 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
     """Return the 95 % interval of a mean by Student's t."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = half_width(values)
     return float(values.mean() - half), float(values.mean() + half)
 
 

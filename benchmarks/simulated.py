@@ -22,8 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from _report import header
-from scipy.stats import t as student
+from _report import half_width, header
 from sklearn.metrics import roc_auc_score
 
 from hyperperturb.data import compute_effects, simulate_screen
@@ -205,11 +204,8 @@ def against_epistasis(
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean and 95 % interval over seeds."""
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2:
-        return float(values.mean()), float("nan"), float("nan")
-    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+    middle, half = float(np.mean(values)), half_width(values)
+    return middle, middle - half, middle + half
 
 
 def shown(values: Sequence[float]) -> str:

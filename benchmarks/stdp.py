@@ -31,10 +31,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402  (the backend is chosen first)
-from scipy.stats import t as student  # noqa: E402
 
 from benchmarks._heads import BATCH, DROPOUT, PAPALEXI, Screen, Together, save  # noqa: E402
-from benchmarks._report import header  # noqa: E402
+from benchmarks._report import header, mean_of  # noqa: E402
 from hyperperturb.models.curriculum import CellBatches  # noqa: E402
 from hyperperturb.nn import STDP  # noqa: E402
 
@@ -119,16 +118,6 @@ def _at_equal_loss(
     return out | {"strength": float(strengths[i] + part * (strengths[j] - strengths[i]))}
 
 
-def _mean(values: list[float], digits: int = 3, scale: float = 1.0) -> str:
-    values = np.array(values) * scale
-    half = (
-        student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-        if len(values) > 1
-        else 0
-    )
-    return f"{values.mean():.{digits}f} ± {half:.{digits}f}"
-
-
 def table(results: dict[str, list[dict]]) -> None:
     """Print means over the seeds with the half width of their 95 % interval."""
     print(
@@ -139,19 +128,19 @@ def table(results: dict[str, list[dict]]) -> None:
         for method in STRENGTHS:
             cells = [s["equal"][method] for s in seeds]
             print(
-                f"| {TITLES[name]} | {method} | {_mean([c['strength'] for c in cells], 2)} "
-                f"| {_mean([c['share'] for c in cells], 1, 100)} | {_mean([c['test'] for c in cells])} "
-                f"| {_mean([c['overlap'] for c in cells])} | {_mean([c['pruned'] for c in cells], 1, 100)} |"
+                f"| {TITLES[name]} | {method} | {mean_of([c['strength'] for c in cells], 2)} "
+                f"| {mean_of([c['share'] for c in cells], 1, 100)} | {mean_of([c['test'] for c in cells])} "
+                f"| {mean_of([c['overlap'] for c in cells])} | {mean_of([c['pruned'] for c in cells], 1, 100)} |"
             )
     for name, seeds in results.items():
         for other in ("L1", "size"):
             ratio = [np.log(s["equal"]["STDP"]["share"] / s["equal"][other]["share"]) for s in seeds]
             gain = [s["equal"]["STDP"]["overlap"] - s["equal"][other]["overlap"] for s in seeds]
-            middle, half = (float(v) for v in _mean(ratio).split(" ± "))
+            middle, half = (float(v) for v in mean_of(ratio).split(" ± "))
             low, at, high = np.exp([middle - half, middle, middle + half])
             print(
                 f"\n{TITLES[name]}: non-zero weights, STDP / {other}: {at:.2f} (95 % interval {low:.2f} to "
-                f"{high:.2f}, paired over seeds); overlap, STDP − {other}: {_mean(gain)}."
+                f"{high:.2f}, paired over seeds); overlap, STDP − {other}: {mean_of(gain)}."
             )
 
 
