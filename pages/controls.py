@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.ui import cache, jobs, quality
+from app.ui import batches, cache, jobs, quality
 from app.ui.frame import empty_state, facts, go, guard, question, section, table
 from app.ui.overview import cells_per_label
 from app.ui.state import current
@@ -117,15 +117,17 @@ def consequence(report: ScreenReport, column: str, label: str | None) -> None:
         )
 
 
-def confirm(workspace: Workspace, dataset: Dataset, column: str, label: str | None, mode: str) -> None:
+def confirm(
+    workspace: Workspace, dataset: Dataset, column: str, label: str | None, mode: str, batch: str | None
+) -> None:
     """The button, and the computation that follows it."""
     job = f"effects:{dataset.name}"
     if jobs.collect(job, lambda done: quality.start(workspace, done)) is not None:
         st.rerun()
     if jobs.watch(job):
         return
-    same = dataset.confirmed and (column, label, mode) == (dataset.column, dataset.control, dataset.mode)
-    if same:
+    before = (dataset.column, dataset.control, dataset.mode, dataset.batch_column)
+    if dataset.confirmed and (column, label, mode, batch) == before:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button(
@@ -140,7 +142,13 @@ def confirm(workspace: Workspace, dataset: Dataset, column: str, label: str | No
             job,
             "Computing the effects",
             lambda progress: confirm_controls(
-                workspace, dataset.name, column=column, control=label, mode=mode, progress=progress
+                workspace,
+                dataset.name,
+                column=column,
+                control=label,
+                mode=mode,
+                batch_column=batch,
+                progress=progress,
             ),
         )
         st.rerun()
@@ -158,8 +166,10 @@ def confirmed(workspace: Workspace, dataset: Dataset) -> None:
         left, right = st.columns([3, 1], vertical_alignment="center")
         with left:
             if dataset.kind == "screen":
+                within = f", within each {plain(dataset.batch_column)}" if dataset.batch_column else ""
                 st.markdown(
-                    f"**Controls confirmed.** *{plain(dataset.control)}* in *{plain(dataset.column)}*; the effects of "
+                    f"**Controls confirmed.** *{plain(dataset.control)}* in *{plain(dataset.column)}*{within}; the "
+                    "effects of "
                     f"{plural(len(effects.perturbations), 'perturbation')} on "
                     f"{plural(len(effects.genes), 'response gene')} are computed."
                 )
@@ -204,6 +214,7 @@ with guard():
             section("Change the choice")
         column, label, mode = choose(dataset, dataset.report)
         consequence(dataset.report, column, label)
-        confirm(now.workspace, dataset, column, label, mode)
+        batch = batches.choose(dataset, column, label)
+        confirm(now.workspace, dataset, column, label, mode, batch)
         with guard():
             quality.show(now.workspace, dataset)

@@ -13,6 +13,7 @@ from hyperperturb.errors import HyperPerturbError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hyperperturb.data.batches import BatchColumn
     from hyperperturb.data.effects import Effects
     from hyperperturb.data.network import Coverage, Network
     from hyperperturb.data.network_terms import Terms
@@ -131,6 +132,18 @@ def _effects(_workspace: Workspace, name: str, key: str) -> Effects:
     from hyperperturb.runs.datasets import load_effects
 
     return load_effects(_workspace, name)
+
+
+def batches(dataset: Dataset, column: str, label: str) -> tuple[BatchColumn, ...]:
+    """The columns that may name batches, for a choice of controls."""
+    return _batches(dataset, column, label, stamp(dataset.source, *dataset.tables))
+
+
+@st.cache_data(max_entries=64, show_spinner="Looking for batches")
+def _batches(_dataset: Dataset, column: str, label: str, key: tuple) -> tuple[BatchColumn, ...]:
+    from hyperperturb.runs.batches import batch_columns
+
+    return batch_columns(_dataset, column, label)
 
 
 def quality(dataset: Dataset) -> Quality | None:

@@ -36,7 +36,7 @@ def show(workspace: Workspace, dataset: Dataset) -> None:
         proteins.attached(workspace, dataset)
     if report is not None:
         with st.expander("What is in the file"):
-            table(_inside(report), f"{dataset.name}-file", key="inside", width="stretch")
+            table(_inside(dataset, report), f"{dataset.name}-file", key="inside", width="stretch")
 
 
 def _figures(report: ScreenReport | None, n_perturbations: int, n_genes: int, n_controls: int) -> None:
@@ -103,7 +103,13 @@ def cells_per_label(report: ScreenReport, column: str) -> dict[str, int]:
     return report.label_columns.get(column, {})
 
 
-def _inside(report: ScreenReport) -> pd.DataFrame:
+def _against(dataset: Dataset) -> str:
+    if dataset.batch_column is None:
+        return "all control cells"
+    return f"the control cells of the same {dataset.batch_column}"
+
+
+def _inside(dataset: Dataset, report: ScreenReport) -> pd.DataFrame:
     storage = {"csr": "sparse, by cell", "csc": "sparse, by gene", "dense": "dense"}
     rows = [
         ("Values", f"{report.values}, from {'X' if report.layer is None else f'the layer {report.layer}'}"),
@@ -111,5 +117,6 @@ def _inside(report: ScreenReport) -> pd.DataFrame:
         ("Cells by genes", f"{count(report.n_cells)} × {count(report.n_genes)}"),
         ("Columns of obs", ", ".join(report.obs_columns) or "none"),
         ("Batches", report.batch_column or "no column recognised"),
+        *([("Effects against", _against(dataset))] if dataset.confirmed else []),
     ]
     return pd.DataFrame(rows, columns=["what", "in this file"])

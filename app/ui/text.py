@@ -60,6 +60,9 @@ GLOSSARY = {
     "the genes do less together, above 0 more.",
     "protein level": "Antibody counts as centred log-ratios of each cell: the logarithm of a count (+ 1) minus its "
     "mean over the antibodies of the cell. An effect is a difference of such levels, relative to the other antibodies.",
+    "within batches": "Cells of one batch were handled alike. Compared with the controls of their own batch, what sets "
+    "batches apart does not look like an effect. It costs precision where a batch has few controls: worth choosing "
+    "where perturbed cells and controls are spread differently over the batches.",
     "mode": "What the intervention does to its target gene: a knockout cuts it, a knockdown turns it down, an "
     "activation turns it up.",
     "standard error": "How uncertain the value is: about two thirds of repeats fall within one standard error.",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hyperperturb.cli.console import json_only, print_json, print_table, show_progress
 from hyperperturb.cli.inputs import check_rename, check_table_path, choose_controls
 from hyperperturb.cli.options import (
+    Batch,
     Column,
     Control,
     Data,
@@ -24,6 +26,9 @@ from hyperperturb.cli.options import (
 )
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.machine import SCHEDULER
+
+if TYPE_CHECKING:
+    from hyperperturb.data.batches import BatchColumn
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -98,7 +103,14 @@ def inspect(
         else:
             from hyperperturb.data.screen import inspect_screen
 
-            report = inspect_screen(path, layer=layer, tables=table or ())
+            report, batches = inspect_screen(path, layer=layer, tables=table or ()), ()
+            if report.proposal is not None:
+                from hyperperturb.data.batches import find_batch_columns
+
+                proposal = report.proposal
+                batches = find_batch_columns(
+                    path, column=proposal.column, control=proposal.label, tables=table or ()
+                )
     if report is None:
         if as_json:
             print_json(summary)
@@ -108,9 +120,10 @@ def inspect(
         )
         return
     if as_json:
-        print_json(report.model_dump(mode="json") | {"usable": report.usable})
+        found = [entry.model_dump(mode="json") | {"usable": entry.usable} for entry in batches]
+        print_json(report.model_dump(mode="json") | {"usable": report.usable, "batch_columns": found})
     else:
-        _print_report(report)
+        _print_report(report, batches)
     report.require_usable()
 
 
@@ -131,14 +144,14 @@ def _effects_summary(path: Path) -> dict[str, Any]:
     }
 
 
-def _print_report(report: Any) -> None:
+def _print_report(report: Any, batches: Sequence[BatchColumn]) -> None:
     where = f"layer '{report.layer}'" if report.layer else "X"
     print(f"{report.path} ({report.format})")
     print(
         f"  {report.n_cells:,} cells x {report.n_genes:,} genes, {report.values} in {where} ({report.storage})"
     )
-    if report.batch_column:
-        print(f"  batches: column '{report.batch_column}'")
+    for entry in batches:
+        print(f"  batches: column '{entry.column}', {entry.sentence}")
     if report.other_features:
         print(f"  beside the genes: {', '.join(report.other_features)}")
     if report.proposal:
@@ -173,14 +186,7 @@ def effects(
     layer: Layer = None,
     table: Tables = None,
     mode: Mode = "knockout",
-    batch: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Column of obs with the batches: compare every cell with the controls of its own batch.",
-            show_default="all controls alike",
-        ),
-    ] = None,
+    batch: Batch = None,
     scheduler: Annotated[
         str | None,
         typer.Option(

@@ -12,6 +12,7 @@ import typer
 from hyperperturb.cli.console import json_only, note, print_json, print_table, show_progress
 from hyperperturb.cli.inputs import find_run, write_table
 from hyperperturb.cli.options import (
+    Batch,
     Coexpression,
     Column,
     Control,
@@ -111,6 +112,7 @@ def benchmark(
     layer: Layer = None,
     table: Tables = None,
     mode: Mode = "knockout",
+    batch: Batch = None,
     within: Annotated[
         str | None,
         typer.Option(
@@ -139,7 +141,7 @@ def benchmark(
         question = _question(split, folds, range(seeds), twin, full)
         progress = with_time_left(progress)
         config = _config(
-            file, network or [], coexpression, column, control, layer, table or [], mode, settings
+            file, network or [], coexpression, column, control, layer, table or [], mode, batch, settings
         )
         scores, found, made_from = _judge(config, question, halves, _pair(within), progress)
         files = write_report(out, scores, found, made_from, seconds=time.monotonic() - started)
@@ -200,6 +202,7 @@ def _config(
     layer: str | None,
     tables: list[Path],
     mode: str,
+    batch: str | None,
     settings: Any,
 ) -> Any:
     from hyperperturb.runs.config import NetworkSource, RunConfig
@@ -207,6 +210,8 @@ def _config(
 
     path, kind = existing_data(file)
     screen = kind != "effects"
+    if batch is not None and not screen:
+        raise HyperPerturbError(f"--batch {batch} would do nothing: a table of effects has no cells.")
     config = RunConfig(
         screen=path if screen else None,
         effects=None if screen else path,
@@ -214,6 +219,7 @@ def _config(
         coexpression=coexpression and screen,
         tables=tuple(tables),
         mode=mode,
+        batch_column=batch,
         settings=settings,
         title=path.name,
     )

@@ -28,6 +28,14 @@ Column = Annotated[
 Control = Annotated[
     str | None, typer.Option("--control", help="Label of the control cells.", show_default="as proposed")
 ]
+Batch = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Column of obs with the batches: compare every cell with the controls of its own batch.",
+        show_default="all controls alike",
+    ),
+]
 Layer = Annotated[
     str | None, typer.Option("--layer", help="Layer with the counts.", show_default="X, or where counts are")
 ]

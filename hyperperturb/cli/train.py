@@ -12,6 +12,7 @@ import typer
 from hyperperturb.cli.console import EventPrinter, json_only, note, print_json
 from hyperperturb.cli.inputs import check_rename, choose_controls, find_run
 from hyperperturb.cli.options import (
+    Batch,
     Coexpression,
     Column,
     Control,
@@ -89,6 +90,7 @@ def train(
     protein_path: ProteinPath = None,
     protein_names: ProteinNames = "",
     mode: Mode = "knockout",
+    batch: Batch = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
@@ -208,6 +210,7 @@ def train(
             "--layer": layer,
             "--table": " ".join(map(str, table or ())) or None,
             "--protein_path": protein_path,
+            "--batch": batch,
         },
         rna_path is not None,
         "belongs to a screen: give it with --rna_path",
@@ -245,6 +248,7 @@ def train(
             proteins=protein_path,
             protein_names=check_rename(protein_names, protein_path),
             mode=mode,
+            batch_column=batch,
             settings=settings,
             title=title or (rna_path or effects or Path()).name,
         )
@@ -387,6 +391,12 @@ def with_controls(config: Any, column: str | None, control: str | None, layer: s
                 f"--exclude {label}: column '{column}' has no such label.",
                 hint="See: hyperperturb inspect FILE",
             )
+    if config.batch_column is not None:  # told now, too
+        from hyperperturb.data.assignment import assign_cells, split_controls
+        from hyperperturb.data.opening import open_screen
+
+        with open_screen(screen, tables=config.tables) as opened:
+            split_controls(opened, assign_cells(opened, column, control), config.batch_column)
     update = {"screen": screen, "column": column, "control": control, "layer": report.layer}
     return config.model_copy(update=update)
 

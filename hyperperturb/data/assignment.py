@@ -11,6 +11,9 @@ from hyperperturb.data.labels import control_codes, parse_targets
 from hyperperturb.data.opening import Screen
 from hyperperturb.errors import HyperPerturbError
 
+MIN_BATCH_CONTROLS = 2
+"""Controls without which a batch with perturbed cells cannot be compared within."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -89,7 +92,27 @@ def assign_cells(screen: Screen, column: str, control: str) -> Assignment:
     )
 
 
-def split_controls(screen: Screen, assigned: Assignment, column: str) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class Strata:
+    """Cells by perturbation, the controls by batch as well.
+
+    Attributes
+    ----------
+    codes
+        ``(n_cells,)`` int32: 0 … B − 1 for the controls of each batch, B … B + P − 1 for perturbations, −1 for cells
+        that are left out.
+    batch
+        ``(n_cells,)`` the batch of each cell, 0 … B − 1; −1 where no control is.
+    cells
+        ``(P + 1, B)`` int64, the cells of the controls and of each perturbation in each batch.
+    """
+
+    codes: np.ndarray
+    batch: np.ndarray
+    cells: np.ndarray
+
+
+def split_controls(screen: Screen, assigned: Assignment, column: str | None) -> Strata:
     """Tell the controls of each batch apart, so that every cell can be compared with those of its own.
 
     Parameters
@@ -99,26 +122,26 @@ def split_controls(screen: Screen, assigned: Assignment, column: str) -> tuple[n
     assigned
         Its cells.
     column
-        The ``obs`` column of batches; cells without one are a batch of their own.
+        The ``obs`` column of batches; cells without one are a batch of their own. None is a single batch.
 
     Returns
     -------
-    tuple
-        ``(n_cells,)`` int32: 0 … B − 1 for the controls of each batch, B … B + P − 1 for perturbations, −1 for cells
-        that are left out; and ``(P + 1, B)`` int64, the cells of the controls and of each perturbation in each batch.
+    Strata
 
     Raises
     ------
     HyperPerturbError
         No such column; a batch has perturbed cells and fewer than two controls.
     """
+    if column is None:
+        return Strata(assigned.codes, np.zeros(len(assigned.codes), dtype=np.intp), assigned.n_cells[:, None])
     labels = screen.label_codes(column)
     names = [*labels.categories, "without a label"]
     batch = np.where(labels.codes < 0, len(labels.categories), labels.codes)
     used = assigned.codes >= 0
     cells = np.zeros((len(assigned.n_cells), len(names)), dtype=np.int64)
     np.add.at(cells, (assigned.codes[used], batch[used]), 1)
-    alone = np.flatnonzero((cells[0] < 2) & (cells[1:].sum(axis=0) > 0))
+    alone = np.flatnonzero((cells[0] < MIN_BATCH_CONTROLS) & (cells[1:].sum(axis=0) > 0))
     if len(alone):
         n = int(cells[1:, alone].sum())
         raise HyperPerturbError(
@@ -131,4 +154,4 @@ def split_controls(screen: Screen, assigned: Assignment, column: str) -> tuple[n
     place[kept] = np.arange(len(kept))
     codes = np.where(assigned.codes > 0, assigned.codes - 1 + len(kept), -1)
     codes = np.where(assigned.codes == 0, place[batch], codes).astype(np.int32)
-    return codes, cells[:, kept]
+    return Strata(codes, place[batch], cells[:, kept])

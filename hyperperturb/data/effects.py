@@ -361,9 +361,8 @@ def _compute(
     assigned = assign_cells(screen, column, control)
     if progress is not None:
         progress(0.0, "Starting to read the screen")
-    codes, cells = assigned.codes, assigned.n_cells[:, None]
-    if batch_column is not None:
-        codes, cells = split_controls(screen, assigned, batch_column)
+    strata = split_controls(screen, assigned, batch_column)
+    codes, cells = strata.codes, strata.cells
     report, n_labels = scaled(progress, 0.0, 0.98), sum(cells.shape) - 1
     if scheduler is None:
         sums = label_sums(screen, codes, n_labels, progress=report)

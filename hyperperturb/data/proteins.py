@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict
 
-from hyperperturb.data.assignment import Assignment, assign_cells
+from hyperperturb.data.assignment import Assignment, assign_cells, split_controls
 from hyperperturb.data.effects import Effects, Mode
 from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.data.protein_files import ProteinFile, open_proteins
@@ -185,13 +185,14 @@ def compute_protein_effects(
     tables: Sequence[str | Path] = (),
     rename: Rename = "",
     mode: Mode = "knockout",
+    batch_column: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Effects, ProteinReport]:
     """Compute what every perturbation does to every protein, over all cells that have proteins, in one pass.
 
     Parameters
     ----------
-    source, column, control, layer, tables, mode
+    source, column, control, layer, tables, mode, batch_column
         As in :func:`~hyperperturb.data.effects.compute_effects`.
     proteins, rename
         As in :func:`~hyperperturb.data.protein_files.open_proteins` and :func:`join_proteins`.
@@ -208,16 +209,21 @@ def compute_protein_effects(
     ------
     HyperPerturbError
         What :func:`~hyperperturb.data.effects.compute_effects` and :func:`join_proteins` raise; fewer than two
-        antibodies; fewer than two control cells with proteins; a value that is negative or not finite.
+        antibodies; fewer than two control cells with proteins, or none in a batch that has perturbed ones; a value that
+        is negative or not finite.
     """
     report = progress or no_progress
     with open_screen(source, layer=layer, tables=tables) as screen, open_proteins(proteins) as file:
         assigned = assign_cells(screen, column, control)
         rows, file, found = join_proteins(screen, file, rename)
-        codes = np.full(len(file.cells), -1, dtype=np.int64)
-        codes[rows[rows >= 0]] = assigned.codes[rows >= 0]
-        sums = np.zeros((len(assigned.n_cells), len(file.names), 3))
-        n = np.zeros(len(assigned.n_cells), dtype=np.int64)
+        strata = split_controls(screen, assigned, batch_column)
+        n_batches = strata.cells.shape[1]
+        codes, label, batch = np.full((3, len(file.cells)), -1, dtype=np.int64)
+        joined = rows[rows >= 0]
+        codes[joined], label[joined] = strata.codes[rows >= 0], assigned.codes[rows >= 0]
+        batch[joined] = strata.batch[rows >= 0]
+        sums = np.zeros((sum(strata.cells.shape) - 1, len(file.names), 3))
+        cells = np.zeros_like(strata.cells)
         empty = 0
         for start, levels, counted in _levels(file):
             report(start / max(len(codes), 1), "Adding up proteins")
@@ -226,13 +232,15 @@ def compute_protein_effects(
             empty += int((~measured & (part >= 0)).sum())
             use = measured & (part >= 0)
             order = sp.csr_matrix(
-                (np.ones(use.sum()), (part[use], np.flatnonzero(use))), shape=(len(n), len(levels))
+                (np.ones(use.sum()), (part[use], np.flatnonzero(use))), shape=(len(sums), len(levels))
             )
             sums[:, :, 0] += order @ levels
             sums[:, :, 1] += order @ levels**2
             sums[:, :, 2] += order @ counted
-            n += np.bincount(part[use], minlength=len(n))
+            here = np.flatnonzero(use) + start
+            np.add.at(cells, (label[here], batch[here]), 1)
         name = screen.name
+    n = cells.sum(axis=1)
     if n[0] < 2:
         raise HyperPerturbError(
             f"{n[0]} control cell(s) of {name} have proteins in {file.name}; at least 2 are needed.",
@@ -243,6 +251,14 @@ def compute_protein_effects(
         raise HyperPerturbError(
             f"No perturbed cell of {name} has proteins in {file.name}.", hint="Give those of the same cells."
         )
+    with_controls = np.flatnonzero(cells[0])
+    alone = int(cells[1:].sum() - cells[1:, with_controls].sum())
+    if alone:
+        raise HyperPerturbError(
+            f"{alone:,} perturbed cells of {name} have proteins in {file.name}, but no control cell of their batch "
+            f"(column '{batch_column}') has.",
+            hint="Compare with the controls of all batches.",
+        )
     some = Assignment(
         perturbations=tuple(assigned.perturbations[i] for i in kept),
         targets=tuple(assigned.targets[i] for i in kept),
@@ -250,7 +266,13 @@ def compute_protein_effects(
         n_cells=n[[0, *(kept + 1)]],
     )
     effects = effects_of_sums(
-        sums[[0, *(kept + 1)]], some, file.names, control=control, mode=mode, zeros=False
+        sums[[*with_controls, *(kept + n_batches)]],
+        some,
+        file.names,
+        control=control,
+        mode=mode,
+        cells=cells[[0, *(kept + 1)]][:, with_controls],
+        zeros=False,
     )
     if found.values == "levels":  # what is no count cannot say whether anything was seen
         effects = replace(effects, detected=None, control_detected=None)

@@ -59,6 +59,7 @@ def assess_quality(
     mode: Mode = "knockout",
     batch_column: str | None = None,
     guide_column: str | None = None,
+    within_batches: bool = False,
     permutations: int = 999,
     seed: int = 0,
     progress: Progress | None = None,
@@ -75,6 +76,9 @@ def assess_quality(
         As in :func:`~hyperperturb.data.effects.compute_effects`.
     batch_column, guide_column
         Columns of ``obs``; None looks for them.
+    within_batches
+        Whether effects are computed within these batches: that cells are spread unevenly over them is then a note, not
+        a warning. What is measured here is against all controls.
     permutations
         Of each energy distance; the smallest p-value is one over their number plus one.
     seed
@@ -106,6 +110,7 @@ def assess_quality(
                 mode=mode,
                 batch_column=batch_column,
                 guide_column=guide_column,
+                within_batches=within_batches,
                 permutations=permutations,
                 seed=seed,
                 progress=progress,
@@ -160,7 +165,9 @@ def assess_quality(
         guides=guides,
         batches=batches,
     )
-    return found.model_copy(update={"warnings": find_warnings(found, guides_left_out=too_many)})
+    return found.model_copy(
+        update={"warnings": find_warnings(found, guides_left_out=too_many, within_batches=within_batches)}
+    )
 
 
 def _judge_genes(

@@ -18,7 +18,9 @@ _EXPECTED = 0.2  # correlation of guides below which noise decides it
 _GUIDE_PAIRS = 5  # with fewer perturbations their median says nothing about the screen
 
 
-def find_warnings(quality: Quality, *, guides_left_out: bool = False) -> tuple[Repair, ...]:
+def find_warnings(
+    quality: Quality, *, guides_left_out: bool = False, within_batches: bool = False
+) -> tuple[Repair, ...]:
     """List what a reviewer would raise, the gravest first.
 
     Parameters
@@ -27,6 +29,8 @@ def find_warnings(quality: Quality, *, guides_left_out: bool = False) -> tuple[R
         The figures; warnings that it already holds are not looked at.
     guides_left_out
         Whether guides were not compared for want of memory.
+    within_batches
+        Whether effects are computed within batches.
 
     Returns
     -------
@@ -35,7 +39,7 @@ def find_warnings(quality: Quality, *, guides_left_out: bool = False) -> tuple[R
     """
     found = [
         *_controls(quality),
-        *_batches(quality),
+        *_batches(quality, within_batches),
         *_perturbations(quality),
         *_targets(quality),
         *_guides(quality),
@@ -71,9 +75,15 @@ def _controls(quality: Quality) -> Iterator[Repair]:
         )
 
 
-def _batches(quality: Quality) -> Iterator[Repair]:
+def _batches(quality: Quality, within_batches: bool) -> Iterator[Repair]:
     where = f"obs['{quality.batch_column}']"
-    within = f"Compare within batches: hyperperturb effects SCREEN OUT.parquet --batch {quality.batch_column}"
+    within, severity = (
+        f"Compare within batches: choose '{quality.batch_column}' where the controls are confirmed, or on the command "
+        f"line --batch {quality.batch_column} of effects and train",
+        "warning",
+    )
+    if within_batches:
+        within, severity = "Nothing needs mending: effects are computed within batches", "note"
     bare = [batch for batch in quality.batches if batch.perturbed_cells and not batch.control_cells]
     if bare:
         yield Repair(
@@ -89,12 +99,12 @@ def _batches(quality: Quality) -> Iterator[Repair]:
     if distance is not None and p is not None and distance > _UNBALANCED and p < RATE:
         yield Repair(
             code="controls-unbalanced",
-            severity="warning",
+            severity=severity,
             what=f"Controls and perturbed cells are spread differently over the batches: {100 * distance:.0f} % of the "
             f"controls would have to be in another batch (chi-square p = {p:.2g}).",
             where=where,
             why="Differences between batches then show up as effects of all perturbations alike.",
-            mend=f"{within}, and train on that table.",
+            mend=f"{within}.",
         )
     q = adjusted(np.array([np.nan if r.batch_p is None else r.batch_p for r in quality.perturbations]))
     apart = [
@@ -106,7 +116,7 @@ def _batches(quality: Quality) -> Iterator[Repair]:
         apart.sort(key=lambda row: -(row.batch_distance or 0))
         yield Repair(
             code="perturbations-unbalanced",
-            severity="warning",
+            severity=severity,
             what=f"{len(apart)} of {len(quality.perturbations)} perturbations are spread over the batches otherwise "
             f"than the controls ({_named(apart)}).",
             where=where,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hyperperturb.data.assignment import Assignment, assign_cells
+from hyperperturb.data.assignment import Assignment, assign_cells, split_controls
 from hyperperturb.data.effects import Effects, Mode
 from hyperperturb.data.opening import Screen, open_screen
 from hyperperturb.data.quality_guides import find_guide_column
@@ -55,6 +55,7 @@ def compute_replicates(
     layer: str | None = None,
     tables: Sequence[str | Path] = (),
     mode: Mode = "knockout",
+    batch_column: str | None = None,
     by: str = "auto",
     within: tuple[str, str] | None = None,
     seed: int = 0,
@@ -64,7 +65,7 @@ def compute_replicates(
 
     Parameters
     ----------
-    source, column, control, layer, tables, mode
+    source, column, control, layer, tables, mode, batch_column
         As in :func:`~hyperperturb.data.effects.compute_effects`.
     by
         ``cells`` halves the cells of every label at random. An ``obs`` column halves what it names: guides, of which
@@ -88,7 +89,7 @@ def compute_replicates(
     ------
     HyperPerturbError
         What ``compute_effects`` refuses; no such column or value; no perturbation, or not the controls, with ten cells
-        in each half.
+        in each half, or no controls in a batch of one half that has perturbed cells there.
     """
     from hyperperturb.data.statistics import label_sums
 
@@ -98,30 +99,47 @@ def compute_replicates(
             assigned = _only(
                 assigned, cells_within(screen, *within), f"'{within[1]}' in column '{within[0]}'"
             )
+        strata = split_controls(screen, assigned, batch_column)
+        n_labels, n_batches = sum(strata.cells.shape) - 1, strata.cells.shape[1]
+        common = {"control": control, "mode": mode}
         if by == "none":
-            sums = label_sums(screen, assigned.codes, len(assigned.n_cells), progress=progress)
-            whole = effects_of_sums(sums, assigned, screen.genes, control=control, mode=mode)
-            return Replicates(whole, None, "")
-        half, words = _halves(screen, assigned, column, by, np.random.default_rng(seed))
-        codes = np.where(assigned.codes >= 0, 2 * assigned.codes + half, -1).astype(np.int32)
-        n = np.bincount(codes[codes >= 0], minlength=2 * len(assigned.n_cells))
-        sums = label_sums(screen, codes, len(n), progress=progress)
-        n, sums = n.reshape(-1, 2), sums.reshape(-1, 2, *sums.shape[1:])
-        whole = effects_of_sums(sums.sum(axis=1), assigned, screen.genes, control=control, mode=mode)
+            sums = label_sums(screen, strata.codes, n_labels, progress=progress)
+            return Replicates(
+                effects_of_sums(sums, assigned, screen.genes, cells=strata.cells, **common), None, ""
+            )
+        rng = np.random.default_rng(seed)
+        half, words = _halves(screen, assigned, strata.codes, column, by, rng)
+        if by == "auto" and _alone(_cells(assigned, strata.batch, half, n_batches)):
+            half, words = _halves(screen, assigned, strata.codes, column, "cells", rng)
+        cells = _cells(assigned, strata.batch, half, n_batches)
+        codes = np.where(strata.codes >= 0, 2 * strata.codes + half, -1).astype(np.int32)
+        sums = label_sums(screen, codes, 2 * n_labels, progress=progress)
+        sums = sums.reshape(-1, 2, *sums.shape[1:])
+        whole = effects_of_sums(sums.sum(axis=1), assigned, screen.genes, cells=strata.cells, **common)
+        n = cells.sum(axis=2).T
         enough = n.min(axis=1) >= MIN_CELLS
-        if not enough[0] or not enough[1:].any():
+        alone = _alone(cells)
+        if alone or not enough[0] or not enough[1:].any():
             if by == "auto":
                 return Replicates(whole, None, "")
+            lacking = f"{MIN_CELLS} cells in each half"
+            who = "No perturbation has" if enough[0] else "The controls do not have"
+            if alone:
+                who, lacking = (
+                    "The controls do not have",
+                    f"cells of every batch (column '{batch_column}') in each half",
+                )
             raise HyperPerturbError(
-                f"{'No perturbation has' if enough[0] else 'The controls do not have'} {MIN_CELLS} cells in each half "
-                f"of {screen.name} ({words}).",
-                hint="Halve something else, or nothing.",
+                f"{who} {lacking} of {screen.name} ({words}).", hint="Halve something else, or nothing."
             )
         enough[0] = True
         parts = []
         for side in (0, 1):
             part = replace(_subset(assigned, enough[1:]), n_cells=n[enough, side].astype(np.int64))
-            parts.append(effects_of_sums(sums[enough, side], part, screen.genes, control=control, mode=mode))
+            there = np.flatnonzero(cells[side, 0])
+            rows = [*there, *(np.flatnonzero(enough[1:]) + n_batches)]
+            of_side = cells[side][enough][:, there]
+            parts.append(effects_of_sums(sums[rows, side], part, screen.genes, cells=of_side, **common))
     return Replicates(whole, (parts[0], parts[1]), words)
 
 
@@ -152,6 +170,19 @@ def _only(assigned: Assignment, keep: np.ndarray, where: str) -> Assignment:
     return replace(_subset(assigned, there[1:]), codes=codes, n_cells=n[there].astype(np.int64))
 
 
+def _cells(assigned: Assignment, batch: np.ndarray, half: np.ndarray, n_batches: int) -> np.ndarray:
+    """Cells of each half by label and batch, (2, P + 1, B)."""
+    out = np.zeros((2, len(assigned.n_cells), n_batches), dtype=np.int64)
+    used = (assigned.codes >= 0) & (batch >= 0)
+    np.add.at(out, (half[used], assigned.codes[used], batch[used]), 1)
+    return out
+
+
+def _alone(cells: np.ndarray) -> bool:
+    """Whether a batch of a half has perturbed cells and no controls."""
+    return bool(((cells[:, 0] == 0) & (cells[:, 1:].sum(axis=1) > 0)).any())
+
+
 def _subset(assigned: Assignment, keep: np.ndarray) -> Assignment:
     rows = np.flatnonzero(keep)
     return replace(
@@ -162,13 +193,13 @@ def _subset(assigned: Assignment, keep: np.ndarray) -> Assignment:
 
 
 def _halves(
-    screen: Screen, assigned: Assignment, column: str, by: str, rng: np.random.Generator
+    screen: Screen, assigned: Assignment, strata: np.ndarray, column: str, by: str, rng: np.random.Generator
 ) -> tuple[np.ndarray, str]:
-    """0 or 1 for each cell, and what was halved in words."""
+    """0 or 1 for each cell, and what was halved in words; cells are halved within strata."""
     if by == "auto":
         guides = find_guide_column(screen, column, assigned)
         if guides is not None:
-            half, words = _halves(screen, assigned, column, guides, rng)
+            half, words = _halves(screen, assigned, strata, column, guides, rng)
             there = assigned.codes >= 0
             n = np.bincount(
                 2 * assigned.codes[there] + half[there], minlength=2 * len(assigned.n_cells)
@@ -178,7 +209,7 @@ def _halves(
         by = "cells"
     codes = assigned.codes
     if by == "cells":
-        return _alternate(codes, rng), "cells at random"
+        return _alternate(strata, rng), "cells at random"
     unit = screen.label_codes(by).codes
     there = (codes >= 0) & (unit >= 0)
     pairs, counts = np.unique(np.stack([codes[there], unit[there]]), axis=1, return_counts=True)
@@ -201,7 +232,7 @@ def _halves(
         half[there] = _share_out(size, rng)[unit[there]]
         words = f"batches ({by})"
     lone = half < 0  # cells without a unit
-    half[lone] = _alternate(codes, rng)[lone]
+    half[lone] = _alternate(strata, rng)[lone]
     return half, words
 
 

@@ -54,7 +54,7 @@ __all__ = [
 MAX_LABELS = 20_000
 _MAX_LENGTH = 1_000  # characters
 _MAX_NUMBERS = 50  # a column of whole numbers with more different values holds measurements, not labels
-_BATCH_COLUMNS = (
+BATCH_COLUMNS = (
     "batch",
     "replicate",
     "gem_group",
@@ -68,6 +68,8 @@ _BATCH_COLUMNS = (
     "run",
     "plate",
 )
+"""Columns in which batches are looked for, in this order, compared without case."""
+MAX_BATCHES = 1000
 
 
 class ScreenReport(BaseModel):
@@ -278,9 +280,9 @@ def count_labels(screen: Screen) -> tuple[dict[str, dict[str, int]], dict[str, d
 def find_batch_column(screen: Screen, counts: Mapping[str, Mapping[str, int]]) -> str | None:
     """Name the column that seems to hold batches; `counts` are the labels of the columns that can hold labels."""
     by_name = {column.casefold(): column for column in screen.obs_columns}
-    for name in _BATCH_COLUMNS:
+    for name in BATCH_COLUMNS:
         column = by_name.get(name)
-        if column is not None and 1 < len(counts.get(column, {})) <= 1000:
+        if column is not None and 1 < len(counts.get(column, {})) <= MAX_BATCHES:
             return column
     return None
 

@@ -67,7 +67,13 @@ def write_card(
         "",
         f"- effects: {len(effects.perturbations):,} perturbations x {len(effects.genes):,} response genes, mode "
         f"{effects.mode}, control '{effects.control}' ({effects.n_control_cells:,} cells), SHA-256 {_digest(effects)}",
-        f"- label column: {config.column or '–'}; taken out before training: {', '.join(config.exclude) or 'none'}",
+        f"- label column: {config.column or '–'}; compared with "
+        + (
+            f"the controls of the same batch (column '{config.batch_column}')"
+            if config.batch_column
+            else "all controls"
+        )
+        + f"; taken out before training: {', '.join(config.exclude) or 'none'}",
         *(
             f"- network {network.name}: {len(network.genes):,} genes, {network.n_edges:,} edges, "
             f"{cover.n_targets_in_network} of {cover.n_targets} targets"

@@ -258,6 +258,7 @@ def gather(
             layer=cells.layer,
             tables=cells.tables,
             mode=mode,
+            batch_column=cells.batch_column,
             by=halves,
             within=within,
             seed=seed,

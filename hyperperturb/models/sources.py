@@ -19,19 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CellSource:
-    """Where the cells are: a screen, its label column, layer and tables."""
+    """Where the cells are: a screen, its label column, layer, tables, and the batches to compare within."""
 
     screen: Path | AnnData
     column: str
     layer: str | None = None
     tables: tuple[Path, ...] = ()
+    batch_column: str | None = None
 
     @classmethod
     def of(cls, config: RunConfig) -> CellSource | None:
         """The screen of a run's configuration, or None where it has none."""
         if config.screen is None:
             return None
-        return cls(config.screen, str(config.column), config.layer, config.tables)
+        return cls(config.screen, str(config.column), config.layer, config.tables, config.batch_column)
 
 
 def coexpression_of(cells: CellSource | None, effects: Effects, seed: int) -> Network:

@@ -76,6 +76,7 @@ def train_model(
     strategy: Strategy = "auto",
     column: str | None = None,
     control: str | None = None,
+    batch_column: str | None = None,
     proteins: str | Path | AnnData | None = None,
     protein_names: Rename = "",
     model_dir: str | Path = "models/saved",
@@ -105,6 +106,8 @@ def train_model(
         See there too; None leaves ``jit_compile`` at its default.
     column, control
         Label column and control label; what the detection proposes when not given.
+    batch_column
+        Batches to compare within (:func:`~hyperperturb.data.effects.compute_effects`).
     proteins, protein_names
         Antibody counts of the same cells (:func:`hyperperturb.data.protein_files.open_proteins`), and how names of
         cells are mended to match. None takes ``obsm["protein"]`` of ``data``, where it is there.
@@ -154,12 +157,17 @@ def train_model(
         effects = data
     else:
         column, control = _labels_of(data, column, control)
-        effects = compute_effects(data, column=column, control=control)
-        cells = CellSource(data, column)
+        effects = compute_effects(data, column=column, control=control, batch_column=batch_column)
+        cells = CellSource(data, column, batch_column=batch_column)
         proteins = data if proteins is None and "protein" in data.obsm else proteins
         if proteins is not None:
             measured = compute_protein_effects(
-                data, proteins, column=column, control=effects.control, rename=protein_names
+                data,
+                proteins,
+                column=column,
+                control=effects.control,
+                rename=protein_names,
+                batch_column=batch_column,
             )
     networks = list(networks)
     if adj_matrix is not None:
@@ -167,7 +175,13 @@ def train_model(
         networks.insert(0, network_from_adjacency(adj_matrix, names, name="adjacency"))
     if not networks:
         networks.append(coexpression_of(cells, effects, seed))
-    config = RunConfig(column=column, control=effects.control, mode=effects.mode, settings=settings)
+    config = RunConfig(
+        column=column,
+        control=effects.control,
+        batch_column=batch_column,
+        mode=effects.mode,
+        settings=settings,
+    )
     with folder_of_worker(settings.strategy, model_dir) as folder:
         run = RunDirectory.create(folder, config)
         if on_event is not None:
@@ -224,6 +238,7 @@ def train_run(run: RunDirectory) -> HyperPerturbModel:
             layer=cells.layer,
             tables=cells.tables,
             mode=config.mode,
+            batch_column=cells.batch_column,
             progress=report,
         )
     effects = without(effects, config.exclude)
@@ -238,6 +253,7 @@ def train_run(run: RunDirectory) -> HyperPerturbModel:
             tables=cells.tables,
             rename=config.protein_names,
             mode=config.mode,
+            batch_column=cells.batch_column,
             progress=report,
         )
     networks = gather_networks(

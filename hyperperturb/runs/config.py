@@ -89,7 +89,8 @@ class RunConfig(BaseModel):
     What the files contained when the training began is added then, as ``inputs``.
 
     ``screen`` with ``column`` and ``control``, or ``effects``, or both: with both, the effects are read and
-    the screen's cells serve the cell heads and the co-expression network. ``proteins`` are those of the screen's cells,
+    the screen's cells serve the cell heads and the co-expression network. ``batch_column`` names the batches
+    within which the effects were, or are to be, measured. ``proteins`` are those of the screen's cells,
     ``protein_names`` how the names of cells are mended to match.
 
     Examples
@@ -104,6 +105,7 @@ class RunConfig(BaseModel):
     effects: Path | None = None
     column: str | None = None
     control: str | None = None
+    batch_column: str | None = None
     layer: str | None = None
     tables: tuple[Path, ...] = ()
     proteins: Path | None = None
@@ -166,6 +168,7 @@ class RunConfig(BaseModel):
             effects=dataset.effects_path,
             column=dataset.column,
             control=dataset.control,
+            batch_column=dataset.batch_column,
             layer=dataset.report.layer if dataset.report else None,
             tables=dataset.tables,
             proteins=dataset.proteins if is_screen else None,

@@ -42,6 +42,7 @@ class Dataset(BaseModel):
     report: ScreenReport | None = None
     column: str | None = None
     control: str | None = None
+    batch_column: str | None = None
     mode: Mode = "knockout"
     confirmed: bool = False
     networks: tuple[Path, ...] = ()

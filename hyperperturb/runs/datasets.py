@@ -226,6 +226,7 @@ def confirm_controls(
     column: str,
     control: str,
     mode: Mode = "knockout",
+    batch_column: str | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Store which cells are the controls, and compute the effects against them.
@@ -243,6 +244,8 @@ def confirm_controls(
         The label column and the label of the control cells.
     mode
         What was done to the genes.
+    batch_column
+        Batches to compare within (:func:`~hyperperturb.data.effects.compute_effects`); None compares with all controls.
     progress
         Called with the fraction done and what is being done; an exception raised by it cancels.
 
@@ -254,7 +257,8 @@ def confirm_controls(
     Raises
     ------
     HyperPerturbError
-        It is a table of effects; or the screen has no such column or label, or cannot be read any more.
+        It is a table of effects; or the screen has no such column or label, a batch has too few controls, or it cannot
+        be read any more.
     """
     dataset = get_dataset(ws, name)
     if dataset.kind == "effects":
@@ -279,6 +283,7 @@ def confirm_controls(
             layer=dataset.report.layer if dataset.report else None,
             tables=[str(table) for table in dataset.tables],
             mode=mode,
+            batch_column=batch_column,
             scheduler=os.environ.get(SCHEDULER) or None,
         )
     before = get_dataset(ws, name)  # another process may have confirmed while this one computed
@@ -286,6 +291,7 @@ def confirm_controls(
         update={
             "column": column,
             "control": control,
+            "batch_column": batch_column,
             "mode": mode,
             "confirmed": True,
             "effects_path": target,
@@ -361,6 +367,7 @@ def replace_screen(ws: Workspace, name: str, source: Path, *, note: str) -> Data
             "tables": (),
             "report": report,
             "confirmed": False,
+            "batch_column": None,
             "effects_path": None,
             "quality_path": None,
             **({"proteins": None, "protein_report": None} if before.proteins == before.source else {}),

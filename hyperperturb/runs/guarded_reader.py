@@ -31,6 +31,14 @@ def effects(progress: Progress, path: str, target: str, **choice: Any) -> Any:
     return {"perturbations": len(found.perturbations), "genes": len(found.genes)}
 
 
+def batches(progress: Progress, path: str, column: str, control: str, tables: list[str]) -> Any:
+    """Find the columns that may name batches; gives what is known about each."""
+    from hyperperturb.data.batches import find_batch_columns
+
+    found = find_batch_columns(path, column=column, control=control, tables=tables)
+    return [entry.model_dump(mode="json") for entry in found]
+
+
 def quality(progress: Progress, path: str, target: str, **choice: Any) -> Any:
     """Judge a screen and save what was found; gives the number of warnings."""
     from hyperperturb.data.quality import assess_quality
@@ -83,6 +91,7 @@ def cells(progress: Progress, path: str, target: str, most: int) -> Any:
 TASKS: dict[str, Callable[..., Any]] = {
     "inspect": inspect,
     "effects": effects,
+    "batches": batches,
     "mend": mend,
     "quality": quality,
     "table": table,

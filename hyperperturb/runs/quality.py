@@ -66,6 +66,8 @@ def judge_dataset(ws: Workspace, name: str, *, progress: Progress | None = None)
             layer=dataset.report.layer if dataset.report else None,
             tables=[str(table) for table in dataset.tables],
             mode=dataset.mode,
+            batch_column=dataset.batch_column,
+            within_batches=dataset.batch_column is not None,
         )
     judged = add_quality(ws, dataset, target)
     if judged is None:

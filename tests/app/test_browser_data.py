@@ -8,8 +8,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from hyperperturb.data.effects import compute_effects
+from hyperperturb.runs.datasets import list_datasets, load_effects
 from hyperperturb.runs.workspace import Workspace
 from tests.app.conftest import Server
 from tests.conftest import FileServer
@@ -164,6 +167,34 @@ def test_a_path_on_the_server_is_judged_shown_and_deleted(driver, server, small_
     driver.settle()
     assert not (server.home / "data" / "datasets" / "screen").exists()
     assert small_screen.is_file()
+    driver.no_traceback()
+
+
+def test_effects_of_a_real_screen_within_its_replicates(driver, server, papalexi):
+    screen, _ = papalexi
+    driver.open("data")
+    driver.register(screen)
+    driver.press("Confirm controls")
+    box = driver.page.get_by_role("combobox", name="Compare with")
+    box.wait_for()
+    box.click()
+    driver.page.get_by_role("option", name="control cells of the same batch · 3 batches, at least").click()
+    driver.settle()
+    driver.press("Confirm controls")
+    driver.see("within each batch", seconds=90)
+    driver.see("Beyond chance", seconds=120)
+    workspace = Workspace(server.home)
+    (dataset,) = [d for d in list_datasets(workspace) if d.source == screen]
+    assert dataset.batch_column == "batch"
+    want = compute_effects(
+        screen, column="perturbation", control="non-targeting", batch_column="batch", mode=dataset.mode
+    )
+    np.testing.assert_allclose(load_effects(workspace, dataset.name).effect, want.effect, atol=1e-6)
+    driver.visit("Data")
+    driver.page.get_by_text("What is in the file").click()
+    driver.visit("Controls")
+    assert "same batch" in driver.page.get_by_role("combobox", name="Compare with").input_value()
+    assert driver.page.get_by_role("button", name="Confirm controls").count() == 0  # nothing was changed
     driver.no_traceback()
 
 

@@ -116,8 +116,10 @@ def test_inspect_proposes_the_controls(call, small_screen):
     code, out, _ = call("inspect", small_screen)
     assert code == 0
     assert "'non-targeting' in column 'perturbation'" in out
+    assert "batches: column 'batch', 2 batches, at least " in out
     code, out, _ = call("inspect", small_screen, "--json")
     report = json.loads(out)
+    assert [(entry["column"], entry["usable"]) for entry in report["batch_columns"]] == [("batch", True)]
     assert (report["n_cells"], report["n_genes"], report["usable"]) == (1500, 120, True)
     assert report["proposal"]["label"] == "non-targeting"
 

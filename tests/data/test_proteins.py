@@ -241,3 +241,28 @@ def test_damaged_tables_are_refused_with_a_sentence(adata, counts, tmp_path):
             (tmp_path / f"x_{name}").write_bytes(damaged[: rng.integers(1, len(whole) + 1)].tobytes())
             with contextlib.suppress(HyperPerturbError):  # anything else fails the test
                 compute_protein_effects(adata, tmp_path / f"x_{name}", **LABELS)
+
+
+def test_every_batch_against_its_own_controls(adata, counts, tmp_path):
+    """One batch alone gives what the whole gives for perturbations that are in no other."""
+    labels = adata.obs["perturbation"].astype(str).to_numpy()
+    batch = np.where(
+        (labels == "G2") | ((labels == "control") & (np.arange(adata.n_obs) % 2 == 0)), "b1", "b2"
+    )
+    adata.obs["batch"] = batch
+    table = tmp_path / "protein.csv"
+    counts.to_csv(table)
+    by = {"column": "perturbation", "control": "control"}
+    whole, _ = compute_protein_effects(adata, table, **by, batch_column="batch")
+    plain, _ = compute_protein_effects(adata, table, **by)
+    for name in ("b1", "b2"):
+        own, _ = compute_protein_effects(adata[batch == name].copy(), table, **by)
+        for label in own.perturbations:
+            np.testing.assert_allclose(
+                whole.effect[whole.index(label)], own.effect[own.index(label)], atol=1e-6
+            )
+    assert np.abs(whole.effect - plain.effect).max() > 1e-3
+    lone = counts.drop(adata.obs_names[(batch == "b1") & (labels == "control")])
+    lone.to_csv(table)
+    with pytest.raises(HyperPerturbError, match="no control cell of their batch"):
+        compute_protein_effects(adata, table, **by, batch_column="batch")

@@ -278,6 +278,13 @@ def test_what_a_reviewer_would_raise(screen, judged, spoil, code):
     assert entry.what.endswith(".")
 
 
+def test_what_effects_within_batches_take_out_is_a_note(screen):
+    spoilt = controls_mostly_of_one_batch(screen)
+    found = assess_quality(spoilt, **BY, mode="knockdown", batch_column="batch", within_batches=True, **FEW)
+    entry = next(entry for entry in found.warnings if entry.code == "controls-unbalanced")
+    assert entry.severity == "note"
+
+
 def test_guides_that_disagree_are_told(screen):
     """Half of the guides of each perturbation are given the cells of another one."""
     copy = screen.copy()

@@ -63,6 +63,33 @@ def test_halves_are_disjoint_and_whole_together(adata, by, words):
     assert not np.allclose(got.halves[0].effect, got.halves[1].effect)
 
 
+@pytest.mark.parametrize("by", ["cells", "guide", "batch", "none"])
+def test_within_batches_the_whole_is_what_effects_are(adata, by):
+    adata = adata.copy()
+    adata.X[adata.obs["batch"] == "one"] *= 1 + np.arange(12)
+    plain = compute_effects(adata, **LABELS)
+    want = compute_effects(adata, **LABELS, batch_column="batch")
+    got = compute_replicates(adata, **LABELS, by=by, batch_column="batch")
+    assert got.whole.effect == pytest.approx(want.effect, abs=1e-6)
+    assert got.whole.standard_error == pytest.approx(want.standard_error, abs=1e-6)
+    assert np.abs(want.standard_error - plain.standard_error).max() > 1e-3
+    if by == "batch":  # each half is a batch, against its own controls
+        one = compute_effects(adata[adata.obs["batch"] == "one"].copy(), **LABELS)
+        there = [np.allclose(half.effect, one.effect, atol=1e-6) for half in got.halves]
+        assert sorted(there) == [False, True]
+
+
+def test_a_half_whose_controls_miss_a_batch_is_refused(adata):
+    adata = adata.copy()
+    adata.obs["lane"] = adata.obs["batch"].to_numpy()
+    one = (adata.obs["batch"] == "one") & (adata.obs["perturbation"] == "non-targeting")
+    adata.obs.loc[one, "guide"] = "non-targeting_g1"
+    adata.obs.loc[~one & (adata.obs["perturbation"] == "non-targeting"), "guide"] = "non-targeting_g2"
+    with pytest.raises(HyperPerturbError, match=r"cells of every batch .column 'lane'. in each half"):
+        compute_replicates(adata, **LABELS, by="guide", batch_column="lane")
+    assert compute_replicates(adata, **LABELS, by="auto", batch_column="lane").words == "cells at random"
+
+
 def test_guides_stay_whole(adata):
     """Guides of 30, 20 and 10 cells make halves of 30 each: the effect of one half is that of the first guide."""
     got = compute_replicates(adata, **LABELS, by="guide")

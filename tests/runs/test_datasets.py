@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hyperperturb.data.effects import compute_effects
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs import datasets
+from hyperperturb.runs.batches import batch_columns
 from hyperperturb.runs.config import NetworkSource, RunConfig
+from hyperperturb.runs.quality import judge_dataset, load_quality
 from hyperperturb.runs.workspace import Workspace, slug
 
 
@@ -86,6 +89,25 @@ def test_registering_at_once_gives_every_one_a_name(ws, table):
         thread.join()
     assert len(set(found)) == 8
     assert {d.name for d in datasets.list_datasets(ws)} == set(found)
+
+
+def test_effects_within_batches_are_kept_with_the_choice_and_told_to_the_training(ws, small_screen):
+    name = datasets.register_dataset(ws, small_screen).name
+    by = {"column": "perturbation", "control": "non-targeting", "mode": "knockdown"}
+    (found,) = batch_columns(datasets.get_dataset(ws, name), "perturbation", "non-targeting")
+    assert (found.column, found.usable) == ("batch", True)
+    dataset = datasets.confirm_controls(ws, name, **by, batch_column="batch")
+    assert datasets.get_dataset(ws, name).batch_column == "batch"
+    want = compute_effects(small_screen, **by, batch_column="batch")
+    np.testing.assert_array_equal(datasets.load_effects(ws, name).effect, want.effect)
+    assert RunConfig.for_dataset(dataset).batch_column == "batch"
+    quality = load_quality(judge_dataset(ws, name))
+    assert quality.batch_column == "batch"
+    again = datasets.confirm_controls(ws, name, **by)
+    assert (again.batch_column, again.quality_path) == (None, None)
+    plain = datasets.load_effects(ws, name).effect
+    np.testing.assert_array_equal(plain, compute_effects(small_screen, **by).effect)
+    assert np.abs(plain - want.effect).max() > 1e-4
 
 
 def test_confirming_computes_the_effects_and_keeps_them_with_the_choice(ws, small_screen):
