@@ -171,7 +171,7 @@ def test_a_path_on_the_server_is_judged_shown_and_deleted(driver, server, small_
 
 
 def test_effects_of_a_real_screen_within_its_replicates(driver, server, papalexi):
-    screen, _ = papalexi
+    screen = papalexi[0].resolve()
     driver.open("data")
     driver.register(screen)
     driver.press("Confirm controls")
@@ -190,10 +190,12 @@ def test_effects_of_a_real_screen_within_its_replicates(driver, server, papalexi
         screen, column="perturbation", control="non-targeting", batch_column="batch", mode=dataset.mode
     )
     np.testing.assert_allclose(load_effects(workspace, dataset.name).effect, want.effect, atol=1e-6)
-    driver.visit("Data")
-    driver.page.get_by_text("What is in the file").click()
     driver.visit("Controls")
-    assert "same batch" in driver.page.get_by_role("combobox", name="Compare with").input_value()
+    driver.page.get_by_test_id("stSelectbox").filter(has_text="Compare with").wait_for()
+    kept = driver.page.get_by_role("combobox", name="Compare with")
+    assert "same batch" in kept.evaluate(
+        "e => (e.value || '') + e.closest('[data-testid=stSelectbox]').innerText"
+    )
     assert driver.page.get_by_role("button", name="Confirm controls").count() == 0  # nothing was changed
     driver.no_traceback()
 

@@ -16,6 +16,7 @@ BY = {"column": "perturbation", "control": "control"}
 def path(adata, tmp_path):
     rng = np.random.default_rng(0)
     labels = adata.obs["perturbation"].astype(str).to_numpy()
+    del adata.obs["batch"]
     adata.obs["lane"] = np.where(np.arange(adata.n_obs) % 3 == 0, "l1", "l2")
     batch = rng.choice(["b1", "b2", "b3"], adata.n_obs).astype(object)
     batch[(batch == "b3") & (labels == "control")] = "b1"
