@@ -100,6 +100,28 @@ def test_a_link_to_the_page_that_is_open_changes_the_address(driver, run, server
     driver.no_traceback()
 
 
+LOSE = """(() => {
+    const send = WebSocket.prototype.send;
+    window.__lose = 0;
+    WebSocket.prototype.send = function (message) {
+        if (window.__lose-- > 0) return;
+        send.call(this, message);
+    };
+})()"""
+
+
+def test_a_click_on_a_link_that_comes_to_nothing_is_repeated(driver, run):
+    driver.page.add_init_script(LOSE)
+    driver.open(f"predict?run={run}&genes=REG002")
+    asked(driver, "REG002")
+    driver.page.evaluate("window.__lose = 1")
+    driver.visit("Glossary")
+    driver.see("Measures of a prediction")
+    driver.page.go_back(wait_until="commit")
+    asked(driver, "REG002")
+    driver.no_traceback()
+
+
 def test_an_old_address_leads_on_and_is_no_stop_on_the_way_back(driver, run):
     driver.open("glossary")
     driver.open(f"predict?run={run}&view=cells")  # where Cells was before it had a page of its own

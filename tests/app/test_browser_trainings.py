@@ -110,6 +110,26 @@ def test_a_second_training_waits_in_line_and_can_be_cancelled(driver, workspace,
     driver.no_traceback()
 
 
+def test_an_open_page_goes_on_watching_when_the_server_was_restarted(driver, busy, server):
+    driver.open(f"train?dataset=demo&run={busy.name}")
+    driver.page.get_by_role("button", name="Cancel", exact=True).wait_for()
+    server.process.kill()
+    server.stop()
+    driver.page.wait_for_function(
+        "document.querySelector('.stApp').dataset.testConnectionState !== 'CONNECTED'"
+    )
+    assert busy.status.state == "running"
+    server.start()
+    driver.page.wait_for_function(
+        "document.querySelector('.stApp').dataset.testConnectionState === 'CONNECTED'"
+    )
+    driver.page.get_by_role("button", name="Cancel", exact=True).wait_for()
+    busy.file("fail").touch()
+    driver.see("The network has none of the genes. Choose another network.")  # told by the new server
+    assert parse_qs(urlparse(driver.page.url).query)["run"] == [busy.name]
+    driver.no_traceback()
+
+
 def test_an_end_is_announced_once_in_each_session_on_whatever_page(driver, chromium, busy, server):
     other = type(driver)(chromium.new_page(), server)
     driver.open("predict")

@@ -37,38 +37,61 @@ function stayInTab() {
 }
 
 const LINKS = 'a[data-testid="stSidebarNavLink"], a[data-testid="stPageLink-NavLink"]';
-const LEAVING = 10000; // milliseconds that a page may take to come
+const STEP = 50; // milliseconds between looks
+const LEAVING = 15000; // that a page may take to come
 const RETURNING = 2000; // where the address tells nothing, as it is the new one at once
+const IDLE = 1000; // without work, after which a click is taken to be lost: more than a message takes
+const TRIES = 3;
 
-// Parts of a page that renew themselves ask for it by a clock, and each request names the page it comes from. Streamlit
-// stops the clocks when a link is followed; but what was still on its way from the server starts them again, and one
-// request more brings the old page back or leaves neither. So clocks stand still until the new page is there.
-function holdClocks() {
-  if (window.__hyperperturbClocks) return;
-  window.__hyperperturbClocks = true;
-  let held = () => false;
-  const hold = (milliseconds, still) => {
-    const until = performance.now() + milliseconds;
-    held = () => performance.now() < until && still();
+function working() {
+  return document.querySelector(".stApp")?.dataset.testScriptState === "running";
+}
+
+// A click on a link is sure to lead to its page. While parts of a page renew themselves, two things can undo it:
+// - Each part asks for itself by a clock, and the request names the page it comes from. Streamlit stops the clocks when
+//   a link is followed; but what was still on its way from the server starts them again, and one request more brings
+//   the old page back or leaves neither. So clocks stand still until the new page is there.
+// - The old page, about to be drawn anew when the click arrives, says once more which page is wanted: the new one is
+//   asked for, the old one is drawn (seen in 3 of 24 clicks on a busy server). So who is still on the old page when all
+//   work is done follows the link once more.
+function arrive() {
+  if (window.__hyperperturbArrive) return;
+  window.__hyperperturbArrive = true;
+  const start = window.setInterval;
+  let way = null; // { from, href, until, tries, idle }
+  let heldUntil = 0;
+
+  const onTheWay = () => way !== null && location.pathname === way.from && performance.now() < way.until;
+  const held = () => onTheWay() || performance.now() < heldUntil;
+  const look = () => {
+    if (!onTheWay()) {
+      way = null;
+      return;
+    }
+    way.idle = working() ? 0 : way.idle + STEP;
+    if (way.idle < IDLE || way.tries >= TRIES) return;
+    way.tries += 1;
+    way.idle = 0;
+    [...document.querySelectorAll(LINKS)].find((link) => link.href === way.href)?.click();
   };
+  start(look, STEP);
   window.addEventListener(
     "click",
     (event) => {
       const link = event.target.closest?.(LINKS);
-      const path = location.pathname;
-      if (!link || new URL(link.href).pathname === path) return;
-      hold(LEAVING, () => location.pathname === path);
+      if (way !== null && link?.href === way.href) return;
+      way = null; // whoever presses something else has changed their mind
+      if (!link || new URL(link.href).pathname === location.pathname) return;
+      way = { from: location.pathname, href: link.href, until: performance.now() + LEAVING, tries: 0, idle: 0 };
     },
     true,
   );
-  window.addEventListener("popstate", () => hold(RETURNING, () => true), true);
-  const start = window.setInterval;
+  window.addEventListener("popstate", () => (heldUntil = performance.now() + RETURNING), true);
   window.setInterval = (work, ...rest) =>
     start(typeof work === "function" ? (...given) => held() || work(...given) : work, ...rest);
 }
 
 const followed = new Set();
-const STEP = 50; // milliseconds between looks
 const PATIENCE = 3000;
 
 // A change of page that the server makes can be overtaken by the next request of a part of the old page that renews
@@ -79,8 +102,7 @@ function lead({ follow, name }) {
   const timer = setInterval(() => {
     waited += STEP;
     const link = document.querySelector(`.st-key-${CSS.escape(follow)} a`);
-    const running = document.querySelector(".stApp")?.dataset.testScriptState === "running";
-    if (!link || (running && waited < PATIENCE)) return;
+    if (!link || (working() && waited < PATIENCE)) return;
     clearInterval(timer);
     followed.add(name);
     link.click();
@@ -91,7 +113,7 @@ function lead({ follow, name }) {
 export default function ({ data, setStateValue }) {
   keepHistory();
   stayInTab();
-  holdClocks();
+  arrive();
   if (data.tell) setStateValue("kept", true);
   return lead(data);
 }
