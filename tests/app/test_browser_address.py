@@ -110,15 +110,18 @@ LOSE = """(() => {
 })()"""
 
 
-def test_a_click_on_a_link_that_comes_to_nothing_is_repeated(driver, run):
+def test_a_way_that_comes_to_nothing_is_gone_once_more(driver, run):
     driver.page.add_init_script(LOSE)
     driver.open(f"predict?run={run}&genes=REG002")
     asked(driver, "REG002")
     driver.page.evaluate("window.__lose = 1")
     driver.visit("Glossary")
     driver.see("Measures of a prediction")
+    driver.settle()
+    driver.page.evaluate("window.__lose = 1")
     driver.page.go_back(wait_until="commit")
     asked(driver, "REG002")
+    shows(driver, "/predict", run=run, genes="REG002")
     driver.no_traceback()
 
 
