@@ -9,7 +9,8 @@ const TRIES = 3;
 
 // One for each tab, though the component may be loaded again.
 const tab = (window.__hyperperturb ??= {
-  acted: false, // whether a person did something since the last stop on the way back
+  // whether a person did something since the last stop on the way back, or before this was here
+  acted: navigator.userActivation?.hasBeenActive ?? false,
   way: null, // to the page that was asked for: { href, back, until, tries, idle }
   followed: new Set(),
   ready: false,
