@@ -116,9 +116,15 @@ def loss_curves(history: pd.DataFrame, *, height: int = 320) -> go.Figure:
         top = float(rows["epochs"].max()) if "epochs" in rows.columns else float("nan")
         known = series(rows, "loss")[0]
         most = max(known.max() if known.size else 1.0, top if np.isfinite(top) else 1.0, 2.0)
-        figure.update_xaxes(range=[0.5, most * 1.0 + 0.14 * most], row=1, col=at)
+        figure.update_xaxes(range=[0.5, most * 1.0 + 0.14 * most], **_whole(most, most=6), row=1, col=at)
     theme.style(figure, height=height)
     return figure.figure()
+
+
+def _whole(last: float, *, most: int) -> dict[str, int]:
+    """At most so many ticks up to the last epoch, at whole epochs."""
+    steps = (step * 10**k for k in range(9) for step in (1, 2, 5))
+    return {"tick0": 0, "dtick": next(step for step in steps if last <= most * step)}
 
 
 def spread(values: np.ndarray) -> float:
@@ -184,7 +190,8 @@ def component_curves(history: pd.DataFrame, *, columns: int = 3) -> go.Figure:
         wide = spread(values) > 10
         ticks = theme.log_ticks(values.min(), values.max(), most=4) if wide else {"nticks": 4}
         figure.update_yaxes(**ticks, zeroline=False, **at)
-        figure.update_xaxes(showgrid=False, nticks=4, **at)
+        last = max((epochs[-1] for epochs, _ in (training, validation) if len(epochs)), default=1)
+        figure.update_xaxes(showgrid=False, **_whole(last, most=4), **at)
     theme.style(figure, height=60 + 150 * down, legend=False)
     figure.update_annotations(font={"size": 13})
     figure.update_layout(margin={"t": 34})
