@@ -10,7 +10,7 @@ import streamlit as st
 from app.ui import alt, cache, evaluation_files, frame, proteins
 from app.ui.frame import facts, fold, section
 from app.ui.state import chosen_perturbation, select
-from app.ui.text import GLOSSARY, count, number, plain, plural, sentence_case, signed
+from app.ui.text import GLOSSARY, number, plain, plural, sentence_case, signed
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.runs.directory import RunDirectory
 
@@ -347,28 +347,19 @@ def _all(run: RunDirectory, rows: pd.DataFrame) -> None:
             format={"strength": "%.1f", "genes": "%d", "genes seen": "%.2g"}.get(name, "%.3f"),
             help=notes.get(name),
         )
-    st.dataframe(
+    frame.table(
         table,
-        hide_index=True,
-        placeholder="–",
+        f"{run.name}-perturbations",
+        key="held_out",
+        data=rows,
         height=380,
         column_config=config,
-        key="evaluate_rows",
         on_select=lambda: _row_chosen(rows),
         selection_mode="single-row",
-    )
-    st.download_button(
-        "Download the table",
-        lambda: rows.to_csv(index=False).encode(),
-        file_name=f"{run.name}-perturbations.csv",
-        mime="text/csv",
-        key="download_rows",
-        on_click="ignore",
-        help=f"{count(len(rows))} rows as CSV.",
     )
 
 
 def _row_chosen(rows: pd.DataFrame) -> None:
-    chosen = st.session_state["evaluate_rows"]["selection"]["rows"]
+    chosen = st.session_state["table_held_out"]["selection"]["rows"]
     if chosen:
         select(perturbation=str(rows["perturbation"].iloc[chosen[0]]))

@@ -8,7 +8,7 @@ import streamlit as st
 from app.ui import alt, cache, frame, jobs
 from app.ui.frame import facts, section
 from app.ui.repair_list import entries
-from app.ui.text import GLOSSARY, count, plain, plural
+from app.ui.text import GLOSSARY, count, plain
 from hyperperturb.data.quality_report import RATE, Quality
 from hyperperturb.runs.datasets import Dataset
 from hyperperturb.runs.quality import judge_dataset
@@ -174,22 +174,18 @@ def _tables(dataset: Dataset, found: Quality) -> None:
         named["Batches"] = pd.DataFrame([row.model_dump() for row in found.batches])
     for tab, (name, table) in zip(st.tabs(list(named)), named.items(), strict=True):
         with tab:
-            if name == "Perturbations":
-                _perturbations(table)
-            else:
-                _plain_table(table)
-            st.download_button(
-                f"Download the {name.lower()}",
-                data=lambda table=table: table.to_csv(index=False).encode(),
-                file_name=f"{dataset.name}-quality-{name.lower()}.csv",
-                mime="text/csv",
-                key=f"download_quality_{name.lower()}",
-                on_click="ignore",
-                help=f"{plural(len(table), 'row')} as CSV.",
+            shown, columns = _perturbations(table) if name == "Perturbations" else _plain_table(table)
+            frame.table(
+                shown.dropna(axis=1, how="all"),
+                f"{dataset.name}-quality-{name.lower()}",
+                key=f"quality_{name.lower()}",
+                data=table,
+                column_config=columns,
             )
 
 
-def _perturbations(table: pd.DataFrame) -> None:
+def _perturbations(table: pd.DataFrame) -> tuple[pd.DataFrame, dict]:
+    """The columns that are shown, under their names, and how."""
     shown = table[list(_NAMES)].rename(columns=_NAMES).sort_values("energy distance", ascending=False)
     shown["expression left"] *= 100
     shown["target"] = shown["target"].fillna("not measured")
@@ -203,15 +199,16 @@ def _perturbations(table: pd.DataFrame) -> None:
         format="%.0f %%", help=_HELP["expression left"]
     )
     columns["perturbation"] = st.column_config.TextColumn(pinned=True)
-    st.dataframe(shown.dropna(axis=1, how="all"), hide_index=True, placeholder="–", column_config=columns)
+    return shown, columns
 
 
-def _plain_table(table: pd.DataFrame) -> None:
+def _plain_table(table: pd.DataFrame) -> tuple[pd.DataFrame, dict]:
+    """A table of guides or batches, under its names, and how it is shown."""
     shown = table.rename(columns=lambda name: _NAMES.get(name, name.replace("_", " ")))
-    shown = shown.rename(columns={"agreement": "agrees with its siblings"}).dropna(axis=1, how="all")
+    shown = shown.rename(columns={"agreement": "agrees with the others"})
     columns = {
         name: st.column_config.NumberColumn(format="%.2g" if name.startswith("p ") else "%.3f")
         for name in shown.columns
-        if name in (*_THREE, "agrees with its siblings", "p of target")
+        if name in (*_THREE, "agrees with the others", "p of target")
     }
-    st.dataframe(shown, hide_index=True, placeholder="–", column_config=columns)
+    return shown, columns

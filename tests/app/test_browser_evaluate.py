@@ -51,7 +51,9 @@ def test_from_the_verdict_to_the_downloaded_report(driver, run, server):
     driver.settle()
     assert chosen(driver) == other
 
-    name, text = saved(driver, "Download the table")
+    with driver.page.expect_download() as waiting:
+        driver.page.locator(".st-key-save_table_held_out").get_by_role("button").click()
+    name, text = waiting.value.suggested_filename, Path(waiting.value.path()).read_text()
     assert name == f"{run.name}-perturbations.csv"
     table = list(csv.DictReader(io.StringIO(text)))
     assert {row["perturbation"] for row in table} == {row["perturbation"] for row in rows}
