@@ -264,6 +264,6 @@ def terms(table: pd.DataFrame) -> str:
         for row in table.head(3).itertuples()
     )
     return (
-        f"A dot a term, times more than by chance across: {first}. "
+        f"A dot a term, times as many as by chance across: {first}. "
         f"{plural(int((table['q_value'] < 0.05).sum()), 'term')} below a false discovery rate of 5 %."
     )

@@ -93,7 +93,8 @@ def _terms(now: Current, inference: HyperPerturbInference, genes: list[str]) -> 
             "This file is also one of the networks that placed the genes: that genes lying together share its terms is "
             "in part by construction."
         )
-    draw(enriched_terms(many), "enriched-terms", key="set_figure", alt=alt.terms(many), wide=True)
+    draw(enriched_terms(many), "enriched-terms", key="set_figure", alt=alt.terms(many))
+    st.caption("Beside each dot the number of genes of the set that have the term.")
     table(
         found,
         "enriched-terms",

@@ -52,7 +52,7 @@ def _figures(report: ScreenReport | None, n_perturbations: int, n_genes: int, n_
 
 
 def _pictures(workspace: Workspace, dataset: Dataset) -> None:
-    from hyperperturb.plots.screen import cells_per_perturbation, effect_sizes
+    from hyperperturb.plots.screen import cells_per_perturbation, crowded, effect_sizes
 
     report = dataset.report
     if dataset.confirmed:
@@ -72,7 +72,7 @@ def _pictures(workspace: Workspace, dataset: Dataset) -> None:
                     f"{dataset.name}-cells",
                     key="plot_cells",
                     alt=alt.cells(counts),
-                    wide=True,
+                    wide=crowded(len(effects.perturbations)),
                 )
         else:
             right = left
@@ -83,7 +83,7 @@ def _pictures(workspace: Workspace, dataset: Dataset) -> None:
                 f"{dataset.name}-effect-sizes",
                 key="plot_sizes",
                 alt=alt.effect_sizes(effects),
-                wide=True,
+                wide=crowded(len(effects.perturbations)),
             )
     elif report is not None and report.proposal is not None:
         section(f"Cells per label in {plain(report.proposal.column)}")

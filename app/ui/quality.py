@@ -139,11 +139,17 @@ def _facts(found: Quality) -> None:
 
 def _pictures(found: Quality) -> None:
     from hyperperturb.plots.quality import batch_shares, energy_distances, guide_agreements
+    from hyperperturb.plots.screen import crowded
 
     def draw(figure: object, name: str, said: str, **options: bool) -> None:
         frame.draw(figure, name, key=f"quality_{name}", alt=said, **options)
 
-    draw(energy_distances(found), "energy-distances", alt.energy_distances(found), wide=True)
+    draw(
+        energy_distances(found),
+        "energy-distances",
+        alt.energy_distances(found),
+        wide=crowded(len(found.perturbations)),
+    )
     st.caption(
         f"{GLOSSARY['energy distance']} Dashes: the same with the cells dealt out at random, which is not 0 "
         "and larger for fewer cells."

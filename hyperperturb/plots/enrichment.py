@@ -17,7 +17,7 @@ SIGNIFICANT = 0.05
 
 
 def enriched_terms(table: pd.DataFrame, *, n: int = 12, height: int | None = None) -> go.Figure:
-    """Draw the most enriched terms of a gene set: how many times more than by chance, and how sure that is.
+    """Draw the most enriched terms of a gene set: how many times as many as by chance, and how sure that is.
 
     Parameters
     ----------
@@ -83,9 +83,7 @@ def enriched_terms(table: pd.DataFrame, *, n: int = 12, height: int | None = Non
             hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
         )
     theme.style(figure, height=height or 110 + 26 * len(rows))
-    figure.update_xaxes(
-        title={"text": "times more than by chance (number: genes of the set)"}, rangemode="tozero"
-    )
+    figure.update_xaxes(title={"text": "times as many as by chance"}, rangemode="tozero")
     figure.update_yaxes(
         tickvals=place, ticktext=[theme.plain(label) for label in labels], showgrid=False, zeroline=False
     )

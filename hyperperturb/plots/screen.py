@@ -20,6 +20,11 @@ NAMED = 40
 """Up to this many perturbations each has its name on the axis; beyond, the axis is the rank."""
 
 
+def crowded(n: int) -> bool:
+    """Whether so many names under a figure need more room than a phone has."""
+    return 8 < n <= NAMED
+
+
 def rank_axis(figure: Sketch, names: list[str], *, what: str = "perturbations") -> None:
     """Write the names under a figure whose x is their rank from 1, or only their number where they are many."""
     if len(names) <= NAMED:
