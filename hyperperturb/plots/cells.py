@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 CONTROL, OTHER = "controls", "other"
-_CONTROL_COLOUR = "#5F656D"  # darker than what is merely not named, lighter than ink; reads on both pages
+_CONTROL_COLOUR = theme.INK  # what is merely not named is fainter, on the light page and on the dark
 _FAINT = 0.10
 _RINGS = 4
 
@@ -165,7 +165,7 @@ def cell_map(
             for name, colour in shade.colours.items():
                 rows = np.flatnonzero((shade.groups == name) & (here != faded))
                 if len(rows):
-                    quiet = {OTHER: 0.3, CONTROL: 0.6} if chosen is None else {}
+                    quiet = {OTHER: 0.28, CONTROL: 0.75} if chosen is None else {}
                     opacity = _FAINT if faded else quiet.get(name, 0.85)
                     legend = not faded or not ((shade.groups == name) & here).any()
                     points(rows, name, {"color": colour, "size": size, "opacity": opacity}, legend=legend)
