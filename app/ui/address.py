@@ -16,7 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from app.components.address import follow_link, keep_history
 from app.ui.routes import page
 
-LATE = 5.0
+LATE = 3.0
 """Seconds in which a request may still name an address that was replaced."""
 _PAGE, _WRITTEN, _REPLACED = "address_page", "address_written", "address_replaced"
 _KEPT, _LEAD = "address_kept", "address_lead"
