@@ -100,15 +100,29 @@ def add_csr(values, indices, indptr, totals, codes, order, sums, factor):
 @_compiled("UniTuple(int64, 2)(float32[:, ::1], float64[::1])")
 def total_dense(tile, totals):
     """Check a tile of a dense matrix and add its rows to the totals of their cells."""
+    n = tile.shape[1]
+    whole = n - n % 4
     for row in range(tile.shape[0]):
-        total = 0.0
-        for column in range(tile.shape[1]):
-            x = tile[row, column]
-            if not np.isfinite(x):
-                return NOT_FINITE, row * tile.shape[1] + column
-            if x < 0.0:
-                return NEGATIVE, row * tile.shape[1] + column
-            total += x
+        line = tile[row]
+        a = b = c = d = 0.0  # four sums at a time do not wait for each other
+        negative = False
+        for at in range(0, whole, 4):
+            w, x, y, z = line[at], line[at + 1], line[at + 2], line[at + 3]
+            a += w
+            b += x
+            c += y
+            d += z
+            negative |= (w < 0.0) | (x < 0.0) | (y < 0.0) | (z < 0.0)
+        for at in range(whole, n):
+            a += line[at]
+            negative |= line[at] < 0.0
+        total = (a + b) + (c + d)
+        if negative or not np.isfinite(total):
+            for at in range(n):
+                if not np.isfinite(line[at]):
+                    return NOT_FINITE, row * n + at
+                if line[at] < 0.0:
+                    return NEGATIVE, row * n + at
         totals[row] += total
     return OK, 0
 
@@ -116,19 +130,39 @@ def total_dense(tile, totals):
 @_compiled("void(float32[:, ::1], float64[::1], int32[::1], float64[:, :, ::1], int64, float64)")
 def add_dense(tile, totals, codes, sums, first, factor):
     """Add a checked tile of a dense matrix whose first column is gene `first`."""
+    table = np.empty(_TABLE)
+    found = np.empty(tile.shape[1], np.int32)
     for row in range(tile.shape[0]):
         code = codes[row]
         if code < 0 or totals[row] <= 0.0:
             continue
+        line = tile[row]
+        n = 0
+        for column in range(
+            line.shape[0]
+        ):  # without a branch: nine values in ten are zero, nobody can guess which
+            found[n] = column
+            n += line[column] != 0.0
         scale = SCALE / totals[row]
         target = sums[code]
-        for column in range(tile.shape[1]):
-            x = tile[row, column]
-            if x != 0.0:
-                v = factor * x if factor > 0.0 else log1p(x * scale)
-                target[first + column, 0] += v
-                target[first + column, 1] += v * v
-                target[first + column, 2] += 1.0
+        ready = 0
+        for place in range(n):
+            column = found[place]
+            x = line[column]
+            small = int(x) if x < _TABLE else _TABLE
+            if factor > 0.0:
+                v = factor * x
+            elif small < _TABLE and small == x:
+                while ready <= small:
+                    table[ready] = log1p(ready * scale)
+                    ready += 1
+                v = table[small]
+            else:
+                v = log1p(x * scale)
+            here = target[first + column]
+            here[0] += v
+            here[1] += v * v
+            here[2] += 1.0
 
 
 @_compiled("UniTuple(int64, 2)(float32[::1], int32[::1], int64[::1], float64[::1])")
@@ -179,25 +213,107 @@ def add_csc(values, indices, indptr, totals, codes, sums, first, factor):
             sums[code, first + column, 2] += part[code, 2]
 
 
+@_compiled(
+    "void(float32[::1], int32[::1], int64[::1], float64[::1], int32[::1], int32[::1], float64[:, ::1], "
+    "float64[:, ::1], float64)"
+)
+def place_csr(values, indices, indptr, totals, place, axis, axes, out, factor):
+    """Add v · axes[axis[gene]] to ``out[place[row]]`` for every value of the rows that have a place."""
+    for row in range(indptr.shape[0] - 1):
+        if place[row] < 0 or totals[row] <= 0.0:
+            continue
+        target = out[place[row]]
+        scale = SCALE / totals[row]
+        for at in range(indptr[row], indptr[row + 1]):
+            which = axis[indices[at]]
+            if which >= 0:
+                v = factor * values[at] if factor > 0.0 else log1p(values[at] * scale)
+                line = axes[which]
+                for k in range(line.shape[0]):
+                    target[k] += v * line[k]
+
+
+@_compiled(
+    "void(float32[::1], int32[::1], int64[::1], float64[::1], int32[::1], int32[::1], float64[:, ::1], "
+    "float64[:, ::1], float64)"
+)
+def place_csc(values, indices, indptr, totals, place, axis, axes, out, factor):
+    """The same for the columns of a CSC block, of which `axis` are the axes."""
+    for column in range(indptr.shape[0] - 1):
+        if axis[column] < 0:
+            continue
+        line = axes[axis[column]]
+        for at in range(indptr[column], indptr[column + 1]):
+            cell = indices[at]
+            if place[cell] >= 0 and totals[cell] > 0.0:
+                v = factor * values[at] if factor > 0.0 else log1p(values[at] * SCALE / totals[cell])
+                target = out[place[cell]]
+                for k in range(line.shape[0]):
+                    target[k] += v * line[k]
+
+
+@_compiled(
+    "void(float32[:, ::1], float64[::1], int32[::1], int32[::1], float64[:, ::1], float64[:, ::1], float64)"
+)
+def place_dense(tile, totals, place, axis, axes, out, factor):
+    """The same for a tile of a dense matrix."""
+    for row in range(tile.shape[0]):
+        if place[row] < 0 or totals[row] <= 0.0:
+            continue
+        target = out[place[row]]
+        scale = SCALE / totals[row]
+        for column in range(tile.shape[1]):
+            x = tile[row, column]
+            if x != 0.0 and axis[column] >= 0:
+                v = factor * x if factor > 0.0 else log1p(x * scale)
+                line = axes[axis[column]]
+                for k in range(line.shape[0]):
+                    target[k] += v * line[k]
+
+
 @_compiled("void(float32[:, ::1], float64[::1], int64, int64, float64[:, ::1])")
 def permuted_sums(distance, row_sums, n, seed, out):
     """Draw `n` of the rows at random, once for each row of `out`; write what energy distances of the draw need.
 
-    ``out[b, 0]`` is the sum of the distances within draw b (each pair once), ``out[b, 1]`` that of its row sums.
+    ``out[b, 0]`` is the sum of the distances within draw b (each pair once), ``out[b, 1]`` that of its row sums. All
+    draws are gone through row by row of the distances, so that a row is read once and stays in the cache.
     """
     np.random.seed(seed)  # noqa: NPY002 - numba compiles this one
     total = distance.shape[0]
     order = np.arange(total)
+    draws = np.empty((out.shape[0], n), np.uint32)
+    drawn = np.zeros(total, np.bool_)
     for b in range(out.shape[0]):
+        drawn[:] = False
         for place in range(n):  # the first steps of a shuffle; any order to start from will do
             other = np.random.randint(place, total)  # noqa: NPY002
             order[place], order[other] = order[other], order[place]
-        within = 0.0
+            drawn[order[place]] = True
+        at = 0
         rows = 0.0
-        for i in range(n):
-            line = distance[order[i]]
-            rows += row_sums[order[i]]
-            for j in range(i):
-                within += line[order[j]]
-        out[b, 0] = within
+        for i in range(total):
+            if drawn[i]:
+                draws[b, at] = i
+                at += 1
+                rows += row_sums[i]
+        out[b, 0] = 0.0
         out[b, 1] = rows
+    reached = np.zeros(out.shape[0], np.int64)
+    for i in range(total):
+        line = distance[i]
+        for b in range(out.shape[0]):
+            at = reached[b]
+            if at == n or draws[b, at] != np.uint32(i):
+                continue
+            draw = draws[b]
+            even = odd = third = fourth = 0.0  # four sums at a time do not wait for each other
+            stop = at - at % 4
+            for j in range(0, stop, 4):
+                even += line[draw[j]]
+                odd += line[draw[j + 1]]
+                third += line[draw[j + 2]]
+                fourth += line[draw[j + 3]]
+            for j in range(stop, at):
+                even += line[draw[j]]
+            out[b, 0] += (even + odd) + (third + fourth)
+            reached[b] = at + 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,8 @@ import numpy as np
 from hyperperturb.data.assignment import Assignment, assign_cells
 from hyperperturb.data.effects import Mode
 from hyperperturb.data.moderation import shape_of_levels, skewness_of_difference, two_sided
-from hyperperturb.data.normalise import log_normalise
 from hyperperturb.data.opening import Screen, open_screen
+from hyperperturb.data.placing import place_cells, sampled_values
 from hyperperturb.data.quality_guides import (
     MIN_GUIDE_CELLS,
     Units,
@@ -32,14 +31,13 @@ from hyperperturb.data.quality_measures import (
 from hyperperturb.data.quality_report import RATE, BatchQuality, GuideQuality, PerturbationQuality, Quality
 from hyperperturb.data.quality_warnings import find_warnings
 from hyperperturb.data.screen import count_labels, find_batch_column
-from hyperperturb.data.statistics import label_sums
+from hyperperturb.data.statistics import CellTally, label_sums
 from hyperperturb.data.sums import effects_of_sums, moderation_of_sums, moments
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.files import finite
 from hyperperturb.progress import Progress, RateMeter, scaled
 
 if TYPE_CHECKING:
-    import scipy.sparse as sp
     from anndata import AnnData
 
 CONTROL_CELLS, PERTURBED_CELLS = 1500, 300
@@ -66,8 +64,8 @@ def assess_quality(
 ) -> Quality:
     """Judge a screen.
 
-    The cells are read three times, in blocks. Statistics of genes use all cells; energy distances at most 1,500
-    controls and 300 cells of each perturbation, on 50 principal components of the 2,000 most variable genes
+    The cells are read twice, in blocks (CSC files four times). Statistics of genes use all cells; energy distances at
+    most 1,500 controls and 300 cells of each perturbation, on 50 principal components of the 2,000 most variable genes
     (centred, not scaled).
 
     Parameters
@@ -123,16 +121,20 @@ def assess_quality(
     if too_many:  # sums of so many guides have no room in memory
         guide_column = None
         units = make_units(source, assigned, None, seed=seed)
-    sums = label_sums(source, units.codes, len(units.n_cells), progress=scaled(progress, 0.0, 0.4))
-    by_genes, guides, within, between = _judge_genes(
-        source, assigned, units, sums, control, mode, seed, scaled(progress, 0.4, 0.6)
+    rows, fit = _drawn(assigned, seed)
+    tally = CellTally.of(source, fit)
+    sums = label_sums(
+        source, units.codes, len(units.n_cells), tally=tally, progress=scaled(progress, 0.0, 0.4)
     )
-    cells = _place_cells(
-        source, assigned, _variable(sums, int(units.n_cells.sum())), seed, scaled(progress, 0.6, 0.8)
+    genes = _variable(sums, int(units.n_cells.sum()))
+    components = principal_components(sampled_values(source, tally, genes), genes)
+    by_genes, guides, within, between = _judge_genes(
+        source, assigned, units, sums, control, mode, seed, scaled(progress, 0.4, 0.5)
     )
     del sums
-    by_energy = _judge_energies(assigned, cells, permutations, seed, scaled(progress, 0.8, 1.0))
-    by_batch, batches, distance, p = _judge_batches(source, batch_column, assigned, cells)
+    places = place_cells(source, rows, tally, components, progress=scaled(progress, 0.5, 0.8))
+    by_energy = _judge_energies(assigned, rows, places, permutations, seed, scaled(progress, 0.8, 1.0))
+    by_batch, batches, distance, p = _judge_batches(source, batch_column, assigned, tally)
     doublets, doublets_left_out = count_doublets(source, column, guide_column, assigned)
     found = Quality(
         column=column,
@@ -143,7 +145,7 @@ def assess_quality(
         n_cells=source.n_cells,
         n_control_cells=int(assigned.n_cells[0]),
         n_left_out=int((assigned.codes < 0).sum()),
-        n_components=cells.n_components,
+        n_components=places.shape[1],
         permutations=permutations,
         doublets=doublets,
         doublets_left_out=doublets_left_out,
@@ -304,21 +306,8 @@ def _variable(sums: np.ndarray, n_cells: int) -> np.ndarray:
     return np.sort(np.argsort(-np.nan_to_num(variance), kind="stable")[:N_VARIABLE])
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """Cells on principal components, and the size of every cell."""
-
-    n_components: int
-    rows: np.ndarray  # cells that have a place, rising
-    places: np.ndarray  # (len(rows), K)
-    depth: np.ndarray | None  # (n_cells,) counts, None for log-normalised values
-    n_detected: np.ndarray  # (n_cells,) genes
-
-
-def _place_cells(
-    screen: Screen, assigned: Assignment, genes: np.ndarray, seed: int, report: Progress
-) -> _Cells:
-    report(0.0, "Finding principal components")
+def _drawn(assigned: Assignment, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cells that energy distances are measured on, and those of them that components are found on, rising."""
     codes = assigned.codes
     used = np.flatnonzero(codes >= 0)
     limit = np.append(CONTROL_CELLS, np.full(len(assigned.perturbations), PERTURBED_CELLS))
@@ -327,40 +316,26 @@ def _place_cells(
     starts = np.cumsum(assigned.n_cells) - assigned.n_cells
     rank = np.arange(len(order)) - starts[codes[order]]
     rows = np.sort(order[rank < limit[codes[order]]])
-    fit = np.sort(np.random.default_rng(seed).choice(rows, min(len(rows), _FITTING_CELLS), replace=False))
-
-    def values(block: sp.csr_matrix) -> sp.csr_matrix:
-        if screen.is_log:
-            return block[:, genes] * screen.log_factor
-        return log_normalise(block[:, genes], np.asarray(block.sum(axis=1)).ravel())
-
-    components = principal_components(values(screen.matrix.take(fit)), genes)
-    depth = None if screen.is_log else np.empty(screen.n_cells)
-    n_detected = np.empty(screen.n_cells, dtype=np.int64)
-    places = np.empty((len(rows), components.axes.shape[1]))
-    meter = RateMeter(report, screen.n_cells, "Placing cells", "cells")
-    for cells, block in screen.blocks():
-        if depth is not None:
-            depth[cells] = np.asarray(block.sum(axis=1)).ravel()
-        n_detected[cells] = np.diff(block.indptr)
-        first, last = np.searchsorted(rows, [cells.start, cells.stop])
-        if last > first:
-            places[first:last] = components.place(values(block[rows[first:last] - cells.start]))
-        meter(cells.stop)
-    return _Cells(places.shape[1], rows, places, depth, n_detected)
+    fit = np.random.default_rng(seed).choice(rows, min(len(rows), _FITTING_CELLS), replace=False)
+    return rows, np.sort(fit)
 
 
 def _judge_energies(
-    assigned: Assignment, cells: _Cells, permutations: int, seed: int, report: Progress
+    assigned: Assignment,
+    rows: np.ndarray,
+    places: np.ndarray,
+    permutations: int,
+    seed: int,
+    report: Progress,
 ) -> list[dict[str, Any]]:
-    codes = assigned.codes[cells.rows]
-    tester = EnergyTester(cells.places[codes == 0], permutations=permutations, seed=seed)
+    codes = assigned.codes[rows]
+    tester = EnergyTester(places[codes == 0], permutations=permutations, seed=seed)
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(len(assigned.n_cells) + 1))
     meter = RateMeter(report, len(assigned.perturbations), "Permuting cells", "perturbations")
     found = []
     for i in range(1, len(assigned.n_cells)):
-        found.append(tester(cells.places[order[bounds[i] : bounds[i + 1]]]))
+        found.append(tester(places[order[bounds[i] : bounds[i + 1]]]))
         meter(i)
     q = adjusted(np.array([test.p for test in found]))
     return [
@@ -375,7 +350,7 @@ def _judge_energies(
 
 
 def _judge_batches(
-    screen: Screen, column: str | None, assigned: Assignment, cells: _Cells
+    screen: Screen, column: str | None, assigned: Assignment, tally: CellTally
 ) -> tuple[list[dict[str, Any]], tuple[BatchQuality, ...], float | None, float | None]:
     if column is None:
         return [{"batch_distance": None, "batch_p": None}] * len(assigned.perturbations), (), None, None
@@ -397,8 +372,8 @@ def _judge_batches(
                 control_cells=int(table[0, number]),
                 perturbed_cells=int(table[1:, number].sum()),
                 perturbations=int((table[1:, number] > 0).sum()),
-                median_counts=float(np.median(cells.depth[inside])) if cells.depth is not None else None,
-                median_genes=float(np.median(cells.n_detected[inside])),
+                median_counts=None if screen.is_log else float(np.median(tally.depth[inside])),
+                median_genes=float(np.median(tally.n_detected[inside])),
             )
         )
     distance, p = imbalance(table[0], table[1:].sum(axis=0))

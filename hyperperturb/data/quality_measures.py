@@ -102,10 +102,6 @@ class Components:
     axes: np.ndarray
     centre: np.ndarray
 
-    def place(self, cells: sp.csr_matrix) -> np.ndarray:
-        """Give the coordinates of cells, (n, H) log1p(CP10k) of :attr:`genes`, as (n, K) float64."""
-        return np.asarray(cells @ self.axes) - self.centre
-
 
 def principal_components(cells: sp.csr_matrix, genes: np.ndarray, *, k: int = N_COMPONENTS) -> Components:
     """Find the principal components of centred, unscaled values from the covariance of the genes.

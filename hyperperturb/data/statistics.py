@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -15,8 +16,68 @@ from hyperperturb.errors import HyperPerturbError
 from hyperperturb.progress import Progress, RateMeter
 
 
+@dataclass
+class CellTally:
+    """What the reading that adds up a screen tells of its cells.
+
+    Attributes
+    ----------
+    sample
+        ``(n,)`` cells whose values are kept, rising. Not those of CSC files, where cells are scattered.
+    depth
+        ``(n_cells,)`` counts of each cell (sums of the values where they are log-normalised).
+    n_detected
+        ``(n_cells,)`` stored values of each cell: genes.
+    disordered
+        Where blocks begin that are not in order.
+    kept
+        The sample's stored values, ``(some cells, n_genes)`` CSR float32 each, in order.
+    """
+
+    sample: np.ndarray
+    depth: np.ndarray
+    n_detected: np.ndarray
+    disordered: set[int] = field(default_factory=set)
+    kept: list[sp.csr_matrix] = field(default_factory=list)
+    _pieces: list[sp.csr_matrix] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, screen: Screen, sample: np.ndarray) -> CellTally:
+        """An empty one, that will keep the values of these cells."""
+        return cls(sample, np.zeros(screen.n_cells), np.zeros(screen.n_cells, dtype=np.int64))
+
+    def _inside(self, start: int, stop: int) -> np.ndarray:
+        first, last = np.searchsorted(self.sample, [start, stop])
+        return self.sample[first:last] - start
+
+    def add_rows(
+        self, start: int, values: np.ndarray, indices: np.ndarray, indptr: np.ndarray, n: int
+    ) -> None:
+        """Keep what the sample has in a block of rows of CSR that begins with cell `start`."""
+        self.n_detected[start : start + len(indptr) - 1] = np.diff(indptr)
+        inside = self._inside(start, start + len(indptr) - 1)
+        if len(inside):  # fancy indexing copies: the buffers are used again
+            block = sp.csr_matrix((values, indices, indptr), shape=(len(indptr) - 1, n), copy=False)
+            self.kept.append(block[inside])
+
+    def add_tile(self, rows: slice, tile: np.ndarray, *, last: bool) -> None:
+        """Keep what the sample has in a tile of a dense matrix; tiles of a cell come one after the other."""
+        self.n_detected[rows] += np.count_nonzero(tile, axis=1)
+        inside = self._inside(rows.start, rows.stop)
+        if len(inside):
+            self._pieces.append(sp.csr_matrix(tile[inside]))
+            if last:
+                self.kept.append(sp.hstack(self._pieces, format="csr"))
+                self._pieces = []
+
+
 def label_sums(
-    screen: Screen, codes: np.ndarray, n_labels: int, *, progress: Progress | None = None
+    screen: Screen,
+    codes: np.ndarray,
+    n_labels: int,
+    *,
+    tally: CellTally | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """Add up log1p(CP10k), its square and the cells in which it is not zero, by label.
 
@@ -32,6 +93,8 @@ def label_sums(
         ``(n_cells,)`` int32: the label of each cell, −1 leaves it out.
     n_labels
         Number of labels.
+    tally
+        Filled with what the reading tells of the cells; None does without.
     progress
         Told the rate and the time left; an exception it raises stops the reading.
 
@@ -50,10 +113,10 @@ def label_sums(
     sums = empty_sums(n_labels, screen.n_genes)
     if screen.storage != "csc":
         meter = RateMeter(progress, screen.n_cells, "Adding up cells", "cells")
-        add_cells(screen, codes, sums, 0, screen.n_cells, meter)
+        add_cells(screen, codes, sums, 0, screen.n_cells, meter, tally)
         return sums
     meter = RateMeter(progress, 2 * screen.n_genes, "Adding up genes, read twice", "genes")
-    totals, disordered = total_genes(screen, 0, screen.n_genes, meter)
+    totals, disordered = total_genes(screen, 0, screen.n_genes, meter, tally)
     add_genes(
         screen, codes, totals, disordered, sums, 0, screen.n_genes, lambda done: meter(screen.n_genes + done)
     )
@@ -79,6 +142,7 @@ def add_cells(
     first: int,
     last: int,
     done: Callable[[int], None] = lambda _: None,
+    tally: CellTally | None = None,
 ) -> None:
     """Add cells `first` to `last` of a CSR or dense screen.
 
@@ -94,13 +158,15 @@ def add_cells(
         The cells.
     done
         Told the number of the cell that comes next.
+    tally
+        As in :func:`label_sums`.
     """
     factor = screen.log_factor if screen.is_log else 0.0
     matrix = screen.matrix
     if isinstance(matrix, DenseMatrix):
-        _dense(screen, matrix, codes, sums, factor, first, last, done)
+        _dense(screen, matrix, codes, sums, factor, first, last, done, tally)
     else:
-        _csr(screen, matrix, codes, sums, factor, first, last, done)
+        _csr(screen, matrix, codes, sums, factor, first, last, done, tally)
 
 
 def _csr(
@@ -112,26 +178,36 @@ def _csr(
     first: int,
     last: int,
     done: Callable[[int], None],
+    tally: CellTally | None,
 ) -> None:
     from hyperperturb.data import kernels
 
-    for start, stop, (values, indices, indptr) in _blocks(matrix, first, last):
+    for start, stop, (values, indices, indptr) in read_blocks(matrix, first, last):
         part = codes[start - first : stop - first]
         totals = np.empty(stop - start)
         status, at = kernels.total_csr(values, indices, indptr, screen.n_genes, totals)
         if status == kernels.UNSORTED:
-            values, indices, indptr = _ordered(matrix, values, indices, indptr)
+            if tally is not None:
+                tally.disordered.add(start)
+            values, indices, indptr = in_order(matrix, values, indices, indptr)
             status, at = kernels.total_csr(values, indices, indptr, screen.n_genes, totals)
         if status != kernels.OK:
             row = start + int(np.searchsorted(indptr, at, side="right")) - 1
             _refuse(screen, matrix, status, row, int(indices[at]), float(values[at]))
+        if tally is not None:
+            tally.depth[start:stop] = totals
+            tally.add_rows(start, values, indices, indptr, screen.n_genes)
         order = np.argsort(part, kind="stable")
         kernels.add_csr(values, indices, indptr, totals, part, order, sums, factor)
         done(stop)
 
 
 def total_genes(
-    screen: Screen, first: int, last: int, done: Callable[[int], None] = lambda _: None
+    screen: Screen,
+    first: int,
+    last: int,
+    done: Callable[[int], None] = lambda _: None,
+    tally: CellTally | None = None,
 ) -> tuple[np.ndarray, set[int]]:
     """Add up the counts that each cell has in genes `first` to `last` of a CSC screen.
 
@@ -143,6 +219,8 @@ def total_genes(
         The genes.
     done
         Told the number of the gene that comes next.
+    tally
+        As in :func:`label_sums`.
 
     Returns
     -------
@@ -154,14 +232,21 @@ def total_genes(
     matrix = _sparse(screen)
     totals = np.zeros(screen.n_cells)
     disordered = set()
-    for start, stop, (values, indices, indptr) in _blocks(matrix, first, last):
+    for start, stop, (values, indices, indptr) in read_blocks(matrix, first, last):
         status, at = kernels.total_csc(values, indices, indptr, totals)
         if status == kernels.UNSORTED:
             disordered.add(start)
         elif status != kernels.OK:
             gene = start + int(np.searchsorted(indptr, at, side="right")) - 1
             _refuse(screen, matrix, status, int(indices[at]), gene, float(values[at]))
+        if tally is not None:
+            if start in disordered:
+                _, indices, _ = in_order(matrix, values, indices, indptr)
+            tally.n_detected += np.bincount(indices, minlength=screen.n_cells)
         done(stop)
+    if tally is not None:
+        tally.depth[:] = totals
+        tally.disordered = disordered
     return totals, disordered
 
 
@@ -196,9 +281,9 @@ def add_genes(
 
     factor = screen.log_factor if screen.is_log else 0.0
     matrix = _sparse(screen)
-    for start, stop, (values, indices, indptr) in _blocks(matrix, first, last):
+    for start, stop, (values, indices, indptr) in read_blocks(matrix, first, last):
         if start in disordered:
-            values, indices, indptr = _ordered(matrix, values, indices, indptr)
+            values, indices, indptr = in_order(matrix, values, indices, indptr)
         kernels.add_csc(values, indices, indptr, totals, codes, sums, start - first, factor)
         done(stop)
 
@@ -217,6 +302,7 @@ def _dense(
     first: int,
     last: int,
     done: Callable[[int], None],
+    tally: CellTally | None,
 ) -> None:
     from hyperperturb.data import kernels
 
@@ -246,6 +332,9 @@ def _dense(
                 _refuse(
                     screen, matrix, status, rows.start + row, piece.start + column, float(tile[row, column])
                 )
+            if tally is not None:
+                tally.add_tile(rows, tile, last=piece.stop == screen.n_genes)
+                tally.depth[rows] = totals
         if adds:
             part = codes[rows.start - first : rows.stop - first]
             kernels.add_dense(tile, totals, part, sums, piece.start, factor)
@@ -253,7 +342,7 @@ def _dense(
                 done(rows.stop)
 
 
-def _blocks(
+def read_blocks(
     matrix: SparseMatrix, first: int, last: int
 ) -> Iterator[tuple[int, int, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
     """Read a part of a sparse matrix block by block, one ahead, in three buffers that are used in turn."""
@@ -273,7 +362,7 @@ def _blocks(
     yield from prefetch(jobs())
 
 
-def _ordered(
+def in_order(
     matrix: SparseMatrix, values: np.ndarray, indices: np.ndarray, indptr: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Bring a block into order; values stored twice for one cell and gene are added, as SciPy does."""
