@@ -17,11 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from _report import header
 
+STORAGES = ("csr", "csc", "dense")
 HERE = Path(__file__).resolve().parent
 
 
@@ -134,14 +136,14 @@ def sizes(folder: Path, numbers: list[int], repeats: int) -> None:
     )
 
 
-def formats(folder: Path, n_cells: int, repeats: int) -> None:
-    """Print what the same cells take in every storage."""
+def formats(folder: Path, n_cells: int, repeats: int, storages: Sequence[str]) -> None:
+    """Print what the same cells take in these storages."""
     print(
         "| | file | decoding (processor) | `compute_effects` (processor) | ratio | peak memory |\n"
         "| --- | --- | --- | --- | --- | --- |"
     )
     source = made(folder / "plain.h5ad", n_cells)
-    for storage in ("csr", "csc", "dense"):
+    for storage in storages:
         for compression in ("lzf", "gzip", "none", "zarr"):
             path = folder / ("a.zarr" if compression == "zarr" else "a.h5ad")
             task("convert", source, path, storage, compression)
@@ -168,6 +170,7 @@ def main() -> None:
     parser.add_argument("--quality", action="store_true", help="also the quality of the screen")
     parser.add_argument("--sizes", type=int, nargs="+", help="numbers of cells (7 KB of disk each)")
     parser.add_argument("--formats", type=int, help="number of cells in every storage")
+    parser.add_argument("--storages", nargs="+", default=STORAGES, choices=STORAGES, help="of --formats")
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
     print(header("numpy", "numba", "h5py", "scanpy"))
@@ -179,7 +182,7 @@ def main() -> None:
         if asked.sizes:
             sizes(folder, asked.sizes, asked.repeats)
         if asked.formats:
-            formats(folder, asked.formats, asked.repeats)
+            formats(folder, asked.formats, asked.repeats, asked.storages)
 
 
 if __name__ == "__main__":
