@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +32,9 @@ def stamp(*paths: Path | None) -> tuple[tuple[str, int, int], ...]:
     """Path, modification time and size of each file that exists: the key of everything that is read from it."""
     marks = []
     for path in paths:
-        if path is not None and Path(path).exists():
+        if path is None:
+            continue
+        with suppress(OSError):  # not there
             status = Path(path).stat()
             marks.append((str(path), status.st_mtime_ns, status.st_size))
     return tuple(marks)
@@ -64,22 +68,24 @@ class RunFacts:
 
 def run_facts(run: RunDirectory) -> RunFacts:
     """Title, dataset and verdict of a run; re-read only when its files change."""
-    return _run_facts(
-        run, stamp(run.path / "config.json", run.path / "metrics.json", run.path / "status.json")
-    )
+    files = (run.path / name for name in ("config.json", "metrics.json", "status.json"))
+    return _run_facts(run.path, stamp(*files))
 
 
-@st.cache_resource(max_entries=500, show_spinner=False)
-def _run_facts(_run: RunDirectory, key: tuple) -> RunFacts:
-    verdict, ahead, seconds = "", None, None
-    if _run.usable:
-        metrics = _run.metrics()
+# Every page asks of all runs, several times: making a key of Streamlit's caches costs more than the look.
+@lru_cache(maxsize=500)
+def _run_facts(path: Path, key: tuple) -> RunFacts:
+    from hyperperturb.runs.directory import RunDirectory
+
+    run, verdict, ahead, seconds = RunDirectory(path), "", None, None
+    if run.usable:
+        metrics = run.metrics()
         verdict, ahead = str(metrics.get("verdict", "")), metrics.get("ahead")
-        status = _run.status
+        status = run.status
         if status.started and status.updated:
             seconds = (status.updated - status.started).total_seconds()
-    config = _run.config
-    return RunFacts(_run.name, config.title or _run.name, config.dataset, verdict, ahead, seconds)
+    config = run.config
+    return RunFacts(run.name, config.title or run.name, config.dataset, verdict, ahead, seconds)
 
 
 def metrics(run: RunDirectory) -> RunMetrics | None:
