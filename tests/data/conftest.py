@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from hyperperturb.data.effects import Effects
 from hyperperturb.data.moderation import Moderation, shape_of_levels
 
 
@@ -50,3 +51,14 @@ def moderated_variance(mean, variance, seen, n):
     _, kurtosis = shape_of_levels(n @ mean / n.sum(), pooled, n @ seen / n.sum(), n.sum())
     moderate = Moderation.fit(variance, n, pooled, kurtosis)
     return np.array([moderate(row, m) for row, m in zip(variance, n, strict=True)])
+
+
+def assert_same(a: Effects, b: Effects) -> None:
+    """Two tables of effects are equal to the last bit."""
+    for name in Effects.__dataclass_fields__:
+        x, y = getattr(a, name), getattr(b, name)
+        if isinstance(x, np.ndarray):
+            assert x.dtype == y.dtype, name
+            np.testing.assert_array_equal(x, y, err_msg=name)
+        else:
+            assert x == y, name

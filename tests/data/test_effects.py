@@ -17,7 +17,7 @@ from hyperperturb.data.effects import Effects, compute_effects
 from hyperperturb.data.opening import open_screen
 from hyperperturb.data.prefetch import prefetch
 from hyperperturb.errors import HyperPerturbError
-from tests.data.conftest import moderated_variance, small_adata
+from tests.data.conftest import assert_same, moderated_variance, small_adata
 
 STORAGES = {"csr": sp.csr_matrix, "csc": sp.csc_matrix, "dense": lambda x: x.toarray()}
 BY = {"column": "perturbation", "control": "control"}
@@ -58,16 +58,6 @@ def assert_like_scanpy(effects, adata, column="perturbation", control="control")
     np.testing.assert_allclose(effects.standard_error, np.sqrt(parts[1:] + parts[0]), atol=1e-5)
     np.testing.assert_allclose(effects.detected, seen.loc[rows], atol=1e-6)
     np.testing.assert_allclose(effects.control_detected, seen.loc[control], atol=1e-6)
-
-
-def assert_same(a, b):
-    for name in Effects.__dataclass_fields__:
-        x, y = getattr(a, name), getattr(b, name)
-        if isinstance(x, np.ndarray):
-            assert x.dtype == y.dtype, name
-            np.testing.assert_array_equal(x, y, err_msg=name)
-        else:
-            assert x == y, name
 
 
 @pytest.mark.parametrize("storage", STORAGES)

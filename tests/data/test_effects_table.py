@@ -9,20 +9,11 @@ import pandas as pd
 import pytest
 
 from hyperperturb.data import number_table
-from hyperperturb.data.effects import Effects, compute_effects, read_effects
+from hyperperturb.data.effects import compute_effects, read_effects
 from hyperperturb.errors import HyperPerturbError
+from tests.data.conftest import assert_same
 
 ENDINGS = [".parquet", ".csv", ".csv.gz"]
-
-
-def assert_same(a, b):
-    for name in Effects.__dataclass_fields__:
-        x, y = getattr(a, name), getattr(b, name)
-        if isinstance(x, np.ndarray):
-            assert x.dtype == y.dtype, name
-            np.testing.assert_array_equal(x, y, err_msg=name)
-        else:
-            assert x == y, name
 
 
 @pytest.fixture
