@@ -69,7 +69,7 @@ with guard():
             "would change. It says how good its predictions are against simple baselines, and refuses where the data "
             "give it no ground."
         )
-        with st.container(horizontal=True, key="next_step"):
+        with st.container(horizontal=True, vertical_alignment="center", key="next_step"):
             next_step(now, done)
     with picture:
         st.html(tree_mask())
