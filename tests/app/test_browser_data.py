@@ -151,7 +151,7 @@ def test_a_path_on_the_server_is_judged_shown_and_deleted(driver, server, small_
         driver.page.get_by_role("tab", name=name).click()
         driver.settle()
         with driver.page.expect_download() as waiting:
-            driver.page.get_by_role("button", name=f"Download the {name.lower()}").click()
+            driver.page.locator(f".st-key-save_table_quality_{name.lower()}").get_by_role("button").click()
         table = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text())))
         assert waiting.value.suggested_filename == f"screen-quality-{name.lower()}.csv"
         assert len(table) == rows if rows else len(table) > 24
