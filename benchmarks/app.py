@@ -17,7 +17,9 @@ Run: python benchmarks/app.py [--home WORKSPACE] [--run NAME]
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import re
 import shutil
 import statistics
 import sys
@@ -90,6 +92,7 @@ def first_pages(browser, home: Path) -> tuple[list[float], list[float]]:
 def page_changes(browser, server: Server, run: str, gene: str) -> dict[str, list[float]]:
     """Seconds of every change of page, by page; the first round, which opens the model, is left out."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(120_000)
     page.goto(f"{server.url}/disk?run={run}&gene={gene}")
     page.get_by_text("Open in Predict").wait_for()
     seconds: dict[str, list[float]] = {name: [] for name in PAGES}
@@ -106,11 +109,21 @@ def page_changes(browser, server: Server, run: str, gene: str) -> dict[str, list
     return seconds
 
 
-def server_side(server: Server, page: str, name: str, run: str, genes: list[str]) -> list[float]:
-    """Seconds of a page, asked for with one gene after the other."""
+def computed(server: Server) -> float:
+    """Seconds of processor time that the server has used so far."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def server_side(
+    server: Server, page: str, name: str, run: str, genes: list[str]
+) -> tuple[list[float], float]:
+    """Seconds of a page, asked for with one gene after the other, and of the server's processor time for one."""
     with Session(server) as session:
         session.ask(page, run=run, **{name: genes[-1]})  # opens the model
-        return [session.ask(page, run=run, **{name: gene}) for gene in genes[:CLICKS]]
+        begun = computed(server)
+        seconds = [session.ask(page, run=run, **{name: gene}) for gene in genes[:CLICKS]]
+        return seconds, (computed(server) - begun) / len(seconds)
 
 
 def crowd(
@@ -142,14 +155,16 @@ def crowd(
 def window(browser, server: Server, run: str, genes: list[str]) -> tuple[list[float], int]:
     """Seconds until a pressed gene has its card in the browser while 19 more sessions ask; and errors anywhere."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(120_000)
     page.goto(f"{server.url}/disk?run={run}&gene={genes[0]}")
     page.get_by_text("Open in Predict").wait_for()
     seconds = []
     with ThreadPoolExecutor(1) as beside:
         others = beside.submit(crowd, server, run, genes, SESSIONS - 1, 2 * EACH)
         while not others.done():
-            chip = page.locator(".st-key-chips_nearest button").nth(len(seconds) % 3)
-            name = chip.inner_text()
+            script_ended(page)  # else the names may still change under the hand
+            chip = page.locator(".st-key-chips_nearest button").filter(has_text=re.compile(r"\S")).first
+            name = chip.inner_text().strip()
             begun = time.perf_counter()
             chip.click()
             page.locator(".st-key-gene_card").get_by_role("heading", name=name, exact=True).wait_for()
@@ -200,9 +215,9 @@ def measure(home: Path, name: str | None) -> None:
         rows.append(_row("change of page in the browser (s)", "1", [*chain(*changes.values())]))
         for page, values in changes.items():
             rows.append(_row(f"… to {page}", "1", values))
-        clicks = server_side(server, "disk", "gene", run.name, genes)
+        clicks, card = server_side(server, "disk", "gene", run.name, genes)
         rows.append(_row("gene → card with its predicted effects, server side (s)", "0.3", clicks))
-        clicks = server_side(server, "predict", "genes", run.name, genes)
+        clicks, answer = server_side(server, "predict", "genes", run.name, genes)
         rows.append(_row("gene → answer of Predict, server side (s)", "0.3", clicks))
         crowded, errors = crowd(server, run.name, genes)
         rows.append(_row(f"{SESSIONS} sessions at once, server side (s)", "2", crowded))
@@ -211,7 +226,9 @@ def measure(home: Path, name: str | None) -> None:
         rows.append(_row(f"gene pressed → its card, in one window of {SESSIONS} sessions (s)", "2", seconds))
         after, mapped = server.memory(), server.maps()
     print(
-        f"\nMemory of the server with one dataset and one run open: {memory[0]:,.0f} MB (target 400), its helper "
+        f"\nProcessor time of the server for a page: {card:.3f} s for the disk with a card, {answer:.3f} s for "
+        "Predict. "
+        f"Memory of the server with one dataset and one run open: {memory[0]:,.0f} MB (target 400), its helper "
         f"processes {memory[1]:,.0f} MB; after {SESSIONS} sessions {after[0]:,.0f} MB. TensorFlow in it: "
         f"{'yes' if 'tensorflow' in mapped.lower() else 'no'}. "
         f"Errors of the {SESSIONS} sessions: {len(errors)}, and {wrong} beside the window."
