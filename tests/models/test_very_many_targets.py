@@ -7,12 +7,17 @@ from functools import partial
 import numpy as np
 import pytest
 
-from hyperperturb.data.simulate import simulate_screen
-from hyperperturb.models import predictor
+from hyperperturb.data.simulate import simulate_screen, write_simulation
+from hyperperturb.evaluation.verdict import MODEL
+from hyperperturb.models import judging, predictor
 from hyperperturb.models.comparison import compare
 from hyperperturb.models.inference import HyperPerturbInference
 from hyperperturb.models.neighbourhoods import find_neighbourhoods
 from hyperperturb.models.predictions import predict_many
+from hyperperturb.models.settings import TrainingSettings
+from hyperperturb.models.universe import build_universe
+from hyperperturb.runs.config import NetworkSource, RunConfig
+from hyperperturb.runs.directory import RunDirectory
 
 pytestmark = [
     pytest.mark.slow,
@@ -121,3 +126,28 @@ def test_many_and_two_are_asked_about_in_such_a_run_too(runs):
         assert local.shared_error(first, second) == pytest.approx(exact.shared_error(first, second), abs=0.03)
     table = compare(local, sets[0], sets[1]).table
     assert np.isfinite(table["standard_error"]).all()
+
+
+def test_such_a_run_is_judged_with_a_variant_on_one_universe(tmp_path, monkeypatch):
+    from hyperperturb.models.train import train_run
+
+    monkeypatch.setattr(predictor, "EXACT_UP_TO", 10)
+    sim = simulate_screen(seed=2, n_genes=100, n_regulators=20, n_single=24, n_double=0, n_cells=1500)
+    files = write_simulation(sim, tmp_path / "screen.h5ad")
+    config = RunConfig(
+        effects=files["true_effects"],
+        networks=(NetworkSource.from_path(files["network"]),),
+        settings=TrainingSettings(epochs=1, embedding_dim=3),
+    )
+    run = RunDirectory.create(tmp_path / "runs", config)
+    run.begin()
+    train_run(run)
+    run.finish()
+    assert HyperPerturbInference(run.path)._head.local is not None
+
+    built = []
+    monkeypatch.setattr(judging, "build_universe", lambda *a, **k: built.append(a) or build_universe(*a, **k))
+    _, found = judging.evaluate_run(run, judging.Question(folds=3, variants=("rewired_network",)))
+    assert len(built) == 1
+    assert np.isfinite([found.scores(name).error for name in (MODEL, "rewired_network")]).all()
+    assert found.verdict in run.card()
