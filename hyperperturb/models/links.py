@@ -1,15 +1,18 @@
-"""The target's own neighbours respond: what single edges of the networks say about which genes change.
+"""The target's own neighbours respond: what edges of the networks say about which genes change.
 
 The process over genes relates targets with targets. Edges between a target and a response gene say something else: this
-gene may change. There are two kinds, each with one strength γ for the whole screen, so that a perturbation has, beside
+gene may change. There are four kinds, each with one strength γ for the whole screen, so that a perturbation has, beside
 what the process says of it, the effect
 
-    Σ_g in targets (γ_a · [g and r are joined] + γ_s · sign(g → r))
+    Σ_g in targets (γ_a · [g and r are joined] + γ_1 · S + γ_2 · S² + γ_3 · S³)[g, r]
 
-on response gene r, shrunken for combinations as sums are. The signs are those of directed regulons, where a network has
-them. The strengths minimise the squared error of genes that are left out, which is closed form because that error is
-linear in them. Whether they help is asked of each gene with strengths from the others: they are given up where they do
-not lower the error by its standard error over genes, count in full from two of these on, and in part in between.
+on response gene r, shrunken for combinations as sums are. S are the signs of directed regulons, where a network has
+them: +1 where g activates r, −1 where it represses. S² and S³ add up the signs of the paths of two and three such
+edges, because a regulator's regulator moves what it regulates: a loss runs down the cascade.
+
+The strengths minimise the squared error of genes that are left out, which is closed form because that error is linear
+in them. Whether they help is asked of each gene with strengths from the others: they are given up where they do not
+lower the error by its standard error over genes, count in full from two of these on, and in part in between.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from scipy import sparse
 from hyperperturb.data.network import Network
 from hyperperturb.models.measurements import LeftOut, Precision, columns_at_once
 
+_LONGEST_PATH = 3
+
 
 @dataclass(frozen=True)
 class Links:
@@ -33,7 +38,8 @@ class Links:
     genes, response_genes
         The N genes and R response genes.
     kinds
-        (N, R) sparse each: whether they are joined; +1 or −1 where the gene activates or represses.
+        (N, R) sparse each: whether they are joined; where there are signs, the sums over the paths of one, two and
+        three signed edges, +1 or −1 each.
     """
 
     genes: tuple[str, ...]
@@ -80,11 +86,21 @@ def links_of(network: Network, genes: Sequence[str], response_genes: Sequence[st
     >>> [kind.toarray().tolist() for kind in links_of(network, ["A", "B"], ["C", "A"]).kinds]
     [[[0.0, 0.0], [1.0, 1.0]]]
     """
-    everything = [(network.adjacency > 0).astype(np.float64)]
+    joined = (network.adjacency > 0).astype(np.float64)
+    found = Links(network.genes, network.genes, (joined,)).of(genes, response_genes)
     if network.signs is not None:
-        everything.append(network.signs.astype(np.float64))
-    whole = Links(network.genes, network.genes, tuple(everything))
-    return Links(tuple(genes), tuple(response_genes), tuple(whole.of(genes, response_genes)))
+        place = {gene: i for i, gene in enumerate(network.genes)}
+        rows, columns = (
+            _places([place.get(g, -1) for g in some], len(network.genes)) for some in (genes, response_genes)
+        )
+        signs = sparse.csr_array(network.signs.astype(np.float64))
+        paths = rows
+        for _ in range(_LONGEST_PATH):
+            paths = sparse.csr_array(paths @ signs)
+            paths = sparse.csr_array(paths - paths.multiply(rows))  # those that are back where they began
+            paths.eliminate_zeros()
+            found.append(sparse.csr_array(paths @ columns.T))
+    return Links(tuple(genes), tuple(response_genes), tuple(found))
 
 
 def link_effects(

@@ -62,12 +62,34 @@ def test_edges_are_those_of_the_network_and_directed_where_signs_are():
     network = network_from_edges(["A", "B", "C"], ["B", "C", "D"], name="toy")
     signs = sparse.csr_array(np.array([[0, -1, 0, 0], [0, 0, 1, 0], [0] * 4, [0] * 4], dtype=np.int8))
     found = links_of(replace(network, signs=signs), ["B", "X", "C"], ["C", "A", "Y"])
-    joined, signed = (kind.toarray().tolist() for kind in found.kinds)
+    joined, signed, two, three = (kind.toarray().tolist() for kind in found.kinds)
     assert joined == [[1, 1, 0], [0, 0, 0], [0, 0, 0]]
     assert signed == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert not np.any(two)
+    assert not np.any(three)
     again = found.renamed({"B": "C", "C": "B"})
     assert again.of(["C"], ["C"])[0].toarray().tolist() == [[1]]
     assert found.of(["B", "Z"], ["A"])[0].toarray().tolist() == [[1], [0]]
+
+
+def test_paths_of_signed_edges_add_up_their_signs():
+    """Against powers of the dense matrix, whose walks leave out those that are back where they began."""
+    rng = np.random.default_rng(3)
+    signs = rng.choice([-1, 0, 0, 0, 1], size=(12, 12)) * ~np.eye(12, dtype=bool)
+    genes = [f"G{i}" for i in range(12)]
+    first, second = np.nonzero(signs)
+    network = network_from_edges([genes[i] for i in first], [genes[i] for i in second], name="toy")
+    order = [genes.index(g) for g in network.genes]
+    network = replace(network, signs=sparse.csr_array(signs[np.ix_(order, order)].astype(np.int8)))
+    wanted, walks = [], np.eye(12)
+    for _ in range(3):
+        walks = walks @ signs
+        np.fill_diagonal(walks, 0)
+        wanted.append(walks[2:5, 4:])
+    found = links_of(network, genes[2:5], genes[4:]).kinds[1:]
+    for kind, dense in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(kind.toarray(), dense)
+    assert np.any(wanted[1]) and np.any(wanted[2])  # noqa: PT018 - both or nothing was tested
 
 
 def test_strengths_are_least_squares_over_left_out_genes(links):
@@ -173,11 +195,14 @@ def simulated():
     return sim.network, train, test, truth
 
 
-def held_out(network, train, test, truth, *, landmarks=None, edges=True) -> tuple[float, float]:
-    """Squared error against the truth over the training mean's, and how many measured effects lie inside."""
+def held_out(network, train, test, truth, *, landmarks=None, kinds=4) -> tuple[float, float]:
+    """Squared error against the truth over the training mean's, and how many measured effects lie inside.
+
+    `kinds` is how many kinds of edges the head knows.
+    """
     targets = sorted({g for target in (*train.targets, *test.targets) for g in target})
     universe = build_universe([network], targets=targets, response_genes=train.genes, max_genes=1000)
-    known = universe.links if edges else None
+    known = replace(universe.links, kinds=universe.links.kinds[:kinds]) if kinds else None
     if landmarks is None:
         kernels = GeneKernels(universe.genes, universe.diffusion, links=known)
     else:
@@ -200,10 +225,17 @@ def held_out(network, train, test, truth, *, landmarks=None, edges=True) -> tupl
     return float(np.sum((mean - truth)[others] ** 2) / of_mean), float(covered.mean())
 
 
+def test_a_loss_runs_down_the_cascade(simulated):
+    """What regulators of regulators do is told by paths of edges, not by single ones."""
+    single, two, three = (held_out(*simulated, kinds=kinds)[0] for kinds in (2, 3, 4))
+    assert single - two > 0.02
+    assert two - three > 0.02
+
+
 def test_landmarks_lose_nothing_of_what_edges_say(simulated):
-    exact, plain = (held_out(*simulated, edges=edges)[0] for edges in (True, False))
+    exact, plain = (held_out(*simulated, kinds=kinds)[0] for kinds in (4, 0))
     local, inside = held_out(*simulated, landmarks=60)
-    without, _ = held_out(*simulated, landmarks=60, edges=False)
+    without, _ = held_out(*simulated, landmarks=60, kinds=0)
     assert plain - exact > 0.1
     assert without - local > 0.9 * (plain - exact)
     assert 0.85 < inside < 0.95
@@ -214,5 +246,5 @@ def test_a_useless_network_costs_next_to_nothing_with_landmarks_too(simulated):
     useless = with_permuted_genes(network, seed=0)
     error, inside = held_out(useless, *screen, landmarks=60)
     assert error < 1.01
-    assert error < 1.005 * held_out(useless, *screen, landmarks=60, edges=False)[0]
+    assert error < 1.005 * held_out(useless, *screen, landmarks=60, kinds=0)[0]
     assert 0.85 < inside < 0.95
