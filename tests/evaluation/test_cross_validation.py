@@ -182,7 +182,7 @@ def test_the_three_sentences():
     assert behind.sentence.startswith("No, the model is behind the best simple baseline on your data:")
     for verdict in (ahead, level, behind):
         assert f"{verdict.model_error:.2f} of predicting no change" in verdict.sentence
-        assert f"{verdict.lead:.3f} (95 % interval" in verdict.sentence
+        assert f"{verdict.lead:.3f} (95 % interval".replace("-", "−") in verdict.sentence
         assert "mean of the training perturbations" in verdict.sentence
         assert "60 perturbations" in verdict.sentence
         assert verdict.lead == pytest.approx(verdict.baseline_error - verdict.model_error)
