@@ -24,7 +24,7 @@ st.session_state["page_key"] = page_key
 style.apply()
 if (instead := moved(page_key)) is not None:
     kept = {name: st.query_params[name] for name in ROUTES[instead].carries if name in st.query_params}
-    address.lead(instead, **kept)
+    address.lead(instead, kept, instead=True)
     address.follow(page_key)
     st.stop()
 busy = False

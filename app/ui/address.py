@@ -94,14 +94,20 @@ def change(named: dict[str, str]) -> None:
     complete(named)
 
 
-def lead(page_key: str, **params: str) -> None:
+def lead(page_key: str, params: dict[str, str], *, instead: bool = False) -> None:
     """Go on to another page of the app, once this one is drawn.
 
     The browser follows a link by itself, because a change of page made on the server can be overtaken by the next
-    request of a part of the old page that renews itself; Streamlit then shows neither.
+    request of a part of the old page that renews itself; Streamlit then shows neither. With `instead`, this page is no
+    stop on the way back.
     """
-    here = st.session_state["page_key"]
-    st.session_state[_LEAD] = {"to": page_key, "params": params, "here": here, "name": uuid.uuid4().hex}
+    st.session_state[_LEAD] = {
+        "to": page_key,
+        "params": params,
+        "instead": instead,
+        "here": st.session_state["page_key"],
+        "name": uuid.uuid4().hex,
+    }
 
 
 def follow(page_key: str) -> None:
@@ -114,7 +120,7 @@ def follow(page_key: str) -> None:
         return
     with st.container(key="lead"):
         st.page_link(page(way["to"]), label="Go on", query_params=way["params"] or None)
-        follow_link("lead", name=way["name"], key="lead_on")
+        follow_link("lead", name=way["name"], instead=way["instead"], key="lead_on")
 
 
 @st.fragment

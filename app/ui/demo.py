@@ -26,7 +26,7 @@ def follow() -> None:
     """Go on to the demo's controls once it is made."""
     made = jobs.collect(JOB, lambda found: select(dataset=found.name))
     if made is not None:
-        address.lead("controls", dataset=made.name)
+        address.lead("controls", {"dataset": made.name})
 
 
 def offer(*, primary: bool, key: str) -> None:

@@ -19,6 +19,9 @@ def keep_history(*, known: bool, key: str) -> bool:
     return bool(_component(key=key, data={"tell": not known}, on_kept_change=lambda: None).kept)
 
 
-def follow_link(container: str, *, name: str, key: str) -> None:
-    """Follow the link in the container of that key as if it had been clicked, once for each `name`."""
-    _component(key=key, data={"follow": container, "name": name})
+def follow_link(container: str, *, name: str, instead: bool, key: str) -> None:
+    """Follow the link in the container of that key as if it had been clicked, once for each `name`.
+
+    With `instead`, the page that is left is no stop on the way back.
+    """
+    _component(key=key, data={"follow": container, "name": name, "instead": instead})

@@ -111,13 +111,14 @@ function stayInTab() {
 
 // The app leads on by itself. A change of page that the server makes can be overtaken by the clocks: the browser does not
 // know yet that it is elsewhere. So a link of the page is followed.
-function lead({ follow, name }) {
+function lead({ follow, name, instead }) {
   if (!follow || tab.followed.has(name)) return undefined;
   const timer = setInterval(() => {
     const link = document.querySelector(`.st-key-${CSS.escape(follow)} a`);
     if (!link) return;
     clearInterval(timer);
     tab.followed.add(name);
+    if (instead) tab.acted = false; // whatever was done to come to the page that is passed over
     link.click();
   }, STEP);
   return () => clearInterval(timer);
