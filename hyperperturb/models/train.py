@@ -18,6 +18,7 @@ from hyperperturb.data.proteins import ProteinReport, compute_protein_effects
 from hyperperturb.data.screen import inspect_screen
 from hyperperturb.errors import HyperPerturbError
 from hyperperturb.evaluation.cross_validation import cross_validate
+from hyperperturb.evaluation.splits import gene_folds
 from hyperperturb.evaluation.verdict import MODEL
 from hyperperturb.models.baselines import simple_baselines
 from hyperperturb.models.cell_training import fit_cell_heads, perturbation_points
@@ -289,6 +290,7 @@ def _train(
     if genes_checkpoint.exists() or cells_checkpoint.exists():
         run.log("Going on from the last whole epoch.")
     targets = sorted({g for target in effects.targets for g in target})
+    gene_folds(effects.targets, folds=settings.folds, seed=settings.seed)  # refused now, not after a training
     run.stage("networks", "comparing genes along the networks", _NETWORKS)
     universe = build_universe(
         networks, targets=targets, response_genes=effects.genes, max_genes=settings.max_genes

@@ -622,3 +622,20 @@ def test_a_training_that_fails_leaves_no_usable_run(trained, tmp_path):
     assert not run.usable
     with pytest.raises(HyperPerturbError, match="cannot be used"):
         HyperPerturbInference(path)
+
+
+def test_too_few_genes_are_refused_before_anything_is_trained(trained, tmp_path):
+    from hyperperturb.models.train import train_model
+
+    effects = trained.sim.true_effects
+    single = [p for p, target in zip(effects.perturbations, effects.targets, strict=True) if len(target) == 1]
+    seen = []
+    with pytest.raises(HyperPerturbError, match="perturbs 2 gene"):
+        train_model(
+            effects.select(single[:2]),
+            networks=[trained.sim.network],
+            epochs=2,
+            model_dir=tmp_path,
+            on_event=seen.append,
+        )
+    assert not [event for event in seen if event["kind"] == "epoch"]
