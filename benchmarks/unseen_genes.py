@@ -215,6 +215,7 @@ def main() -> None:
                 MODEL: model_predictor(kernels, 0),
                 **simple_baselines(kernels),
                 "kernel ridge, mean over networks": NetworkKernelRidge(GeneKernels(universe.genes, mean)),
+                "additive process, mean over networks": model_predictor(GeneKernels(universe.genes, mean), 0),
             }
         else:
             predictors = {MODEL: model_predictor(kernels, 0)}
