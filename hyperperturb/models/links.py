@@ -86,13 +86,13 @@ def links_of(network: Network, genes: Sequence[str], response_genes: Sequence[st
     >>> [kind.toarray().tolist() for kind in links_of(network, ["A", "B"], ["C", "A"]).kinds]
     [[[0.0, 0.0], [1.0, 1.0]]]
     """
+    place = {gene: i for i, gene in enumerate(network.genes)}
+    rows, columns = (
+        _places([place.get(g, -1) for g in some], len(network.genes)) for some in (genes, response_genes)
+    )
     joined = (network.adjacency > 0).astype(np.float64)
-    found = Links(network.genes, network.genes, (joined,)).of(genes, response_genes)
+    found = [sparse.csr_array(rows @ joined @ columns.T)]
     if network.signs is not None:
-        place = {gene: i for i, gene in enumerate(network.genes)}
-        rows, columns = (
-            _places([place.get(g, -1) for g in some], len(network.genes)) for some in (genes, response_genes)
-        )
         signs = sparse.csr_array(network.signs.astype(np.float64))
         paths = rows
         for _ in range(_LONGEST_PATH):
