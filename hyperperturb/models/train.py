@@ -290,7 +290,8 @@ def _train(
     if genes_checkpoint.exists() or cells_checkpoint.exists():
         run.log("Going on from the last whole epoch.")
     targets = sorted({g for target in effects.targets for g in target})
-    gene_folds(effects.targets, folds=settings.folds, seed=settings.seed)  # refused now, not after a training
+    # Now, since a screen with too few genes is refused here.
+    splits = gene_folds(effects.targets, folds=settings.folds, seed=settings.seed)
     run.stage("networks", "comparing genes along the networks", _NETWORKS)
     universe = build_universe(
         networks, targets=targets, response_genes=effects.genes, max_genes=settings.max_genes
@@ -322,8 +323,7 @@ def _train(
     scores = cross_validate(
         effects,
         {MODEL: model_predictor(kernels, settings.seed), **simple_baselines(kernels)},
-        folds=settings.folds,
-        seed=settings.seed,
+        splits=splits,
         progress=report,
     )
     run.log(scores.verdict().sentence)
