@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -124,25 +125,26 @@ class Effects:
         numpy.ndarray
             ``(Q, R)`` float64; NaN where there is no standard error or it is 0 (a gene that no cell expresses).
         """
-        from hyperperturb.data.moderation import shape_of_levels, skewness_of_difference, two_sided
+        from hyperperturb.data.moderation import skewness_of_difference, two_sided
 
         rows = np.arange(len(self.perturbations)) if rows is None else rows
-        skewness = np.zeros(len(self.genes))
-        if (
-            self.control_mean is not None
-            and self.control_variance is not None
-            and self.control_detected is not None
-        ):
-            skewness, _ = shape_of_levels(
-                self.control_mean, self.control_variance, self.control_detected, self.n_control_cells
-            )
         p = np.full((len(rows), len(self.genes)), np.nan)
         for at, row in enumerate(rows):
             error = self.standard_error[row]
             there = np.isfinite(error) & (error > 0)
-            few = skewness_of_difference(skewness[there], int(self.n_cells[row]), self.n_control_cells)
+            few = skewness_of_difference(self._skewness[there], int(self.n_cells[row]), self.n_control_cells)
             p[at, there] = two_sided(self.effect[row, there].astype(np.float64) / error[there], few)
         return p
+
+    @cached_property
+    def _skewness(self) -> np.ndarray:
+        """Of the genes' levels in the control cells, (R,); zeros where the table does not tell them."""
+        from hyperperturb.data.moderation import shape_of_levels
+
+        levels = (self.control_mean, self.control_variance, self.control_detected)
+        if any(known is None for known in levels):
+            return np.zeros(len(self.genes))
+        return shape_of_levels(*levels, self.n_control_cells)[0]
 
     def index(self, label: str) -> int:
         """Give the row of a perturbation.
