@@ -10,29 +10,18 @@ They return ``(status, position)``: status 0 is well; otherwise `position` is th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import log1p
-from typing import Any
 
-import numba
 import numpy as np
+
+from hyperperturb.compiled import compiled
 
 SCALE = 10_000.0
 OK, NOT_FINITE, NEGATIVE, OUTSIDE, UNSORTED = 0, 1, 2, 3, 4
 _TABLE = 24  # logarithms of small counts are taken once a cell: nine values in ten of a screen are below this
 
 
-def _compiled(signature: str) -> Callable[[Any], Any]:
-    def wrap(function: Any) -> Any:
-        try:
-            return numba.njit(signature, nogil=True, cache=True)(function)
-        except RuntimeError:  # nowhere to keep compiled code (read-only installation and home)
-            return numba.njit(signature, nogil=True)(function)
-
-    return wrap
-
-
-@_compiled("UniTuple(int64, 2)(float32[::1], int32[::1], int64[::1], int64, float64[::1])")
+@compiled("UniTuple(int64, 2)(float32[::1], int32[::1], int64[::1], int64, float64[::1])")
 def total_csr(values, indices, indptr, n_genes, totals):
     """Check a CSR block and write the totals of its rows; UNSORTED where a row's genes do not rise strictly."""
     unsorted_at = -1
@@ -58,7 +47,7 @@ def total_csr(values, indices, indptr, n_genes, totals):
     return OK, 0
 
 
-@_compiled(
+@compiled(
     "void(float32[::1], int32[::1], int64[::1], float64[::1], int32[::1], int64[::1], float64[:, :, ::1], float64)"
 )
 def add_csr(values, indices, indptr, totals, codes, order, sums, factor):
@@ -97,7 +86,7 @@ def add_csr(values, indices, indptr, totals, codes, order, sums, factor):
             here[2] += 1.0 if x > 0.0 else 0.0
 
 
-@_compiled("UniTuple(int64, 2)(float32[:, ::1], float64[::1])")
+@compiled("UniTuple(int64, 2)(float32[:, ::1], float64[::1])")
 def total_dense(tile, totals):
     """Check a tile of a dense matrix and add its rows to the totals of their cells."""
     n = tile.shape[1]
@@ -127,7 +116,7 @@ def total_dense(tile, totals):
     return OK, 0
 
 
-@_compiled("void(float32[:, ::1], float64[::1], int32[::1], float64[:, :, ::1], int64, float64)")
+@compiled("void(float32[:, ::1], float64[::1], int32[::1], float64[:, :, ::1], int64, float64)")
 def add_dense(tile, totals, codes, sums, first, factor):
     """Add a checked tile of a dense matrix whose first column is gene `first`."""
     table = np.empty(_TABLE)
@@ -165,7 +154,7 @@ def add_dense(tile, totals, codes, sums, first, factor):
             here[2] += 1.0
 
 
-@_compiled("UniTuple(int64, 2)(float32[::1], int32[::1], int64[::1], float64[::1])")
+@compiled("UniTuple(int64, 2)(float32[::1], int32[::1], int64[::1], float64[::1])")
 def total_csc(values, indices, indptr, totals):
     """Check a CSC block and add its values to the totals of their cells."""
     n_cells = totals.shape[0]
@@ -190,7 +179,7 @@ def total_csc(values, indices, indptr, totals):
     return OK, 0
 
 
-@_compiled(
+@compiled(
     "void(float32[::1], int32[::1], int64[::1], float64[::1], int32[::1], float64[:, :, ::1], int64, float64)"
 )
 def add_csc(values, indices, indptr, totals, codes, sums, first, factor):
@@ -213,7 +202,7 @@ def add_csc(values, indices, indptr, totals, codes, sums, first, factor):
             sums[code, first + column, 2] += part[code, 2]
 
 
-@_compiled(
+@compiled(
     "void(float32[::1], int32[::1], int64[::1], float64[::1], int32[::1], int32[::1], float64[:, ::1], "
     "float64[:, ::1], float64)"
 )
@@ -233,7 +222,7 @@ def place_csr(values, indices, indptr, totals, place, axis, axes, out, factor):
                     target[k] += v * line[k]
 
 
-@_compiled(
+@compiled(
     "void(float32[::1], int32[::1], int64[::1], float64[::1], int32[::1], int32[::1], float64[:, ::1], "
     "float64[:, ::1], float64)"
 )
@@ -252,7 +241,7 @@ def place_csc(values, indices, indptr, totals, place, axis, axes, out, factor):
                     target[k] += v * line[k]
 
 
-@_compiled(
+@compiled(
     "void(float32[:, ::1], float64[::1], int32[::1], int32[::1], float64[:, ::1], float64[:, ::1], float64)"
 )
 def place_dense(tile, totals, place, axis, axes, out, factor):
@@ -271,7 +260,7 @@ def place_dense(tile, totals, place, axis, axes, out, factor):
                     target[k] += v * line[k]
 
 
-@_compiled("void(float32[:, ::1], float64[::1], int64, int64, float64[:, ::1])")
+@compiled("void(float32[:, ::1], float64[::1], int64, int64, float64[:, ::1])")
 def permuted_sums(distance, row_sums, n, seed, out):
     """Draw `n` of the rows at random, once for each row of `out`; write what energy distances of the draw need.
 

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
-
-def _compiled(signature: str) -> Callable[[Any], Any]:
-    def wrap(function: Any) -> Any:
-        try:
-            return numba.njit(signature, nogil=True, cache=True)(function)
-        except RuntimeError:  # nowhere to keep compiled code (read-only installation and home)
-            return numba.njit(signature, nogil=True)(function)
-
-    return wrap
+from hyperperturb.compiled import compiled
 
 
-@_compiled(
+@compiled(
     "void(int32[::1], int32[::1], float32[::1], float64, float64, int64, int64, int32[:, ::1], float32[:, ::1],"
     " int64[::1])"
 )
@@ -94,7 +82,7 @@ def push_walks(indptr, indices, step, restart, tolerance, first, keep, out_node,
         out_count[row] = count
 
 
-@_compiled("void(int32[::1], int32[::1], float32[::1], int64[::1], int64, int32[:, ::1], int32[:, ::1])")
+@compiled("void(int32[::1], int32[::1], float32[::1], int64[::1], int64, int32[:, ::1], int32[:, ::1])")
 def best_of(indptr, indices, values, rows, width, candidates, out):
     """The candidates (−1: none) of each of ``rows`` with the largest product, best first; itself where too few."""
     scratch = np.zeros(width, dtype=np.float32)
