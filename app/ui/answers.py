@@ -12,6 +12,7 @@ import streamlit as st
 
 from app.ui.state import select
 from app.ui.text import GLOSSARY, HAPPENS, HAPPENS_PLURAL, count, italic, listing, plain
+from hyperperturb.data.genes import speller
 from hyperperturb.errors import HyperPerturbError
 
 if TYPE_CHECKING:
@@ -102,13 +103,13 @@ def refusal(error: HyperPerturbError, genes: Sequence[str], *, name: str = "gene
 
 def spelled(names: Sequence[str], known: Sequence[str]) -> list[str]:
     """Names as the run spells them, where it knows them in another case; several pasted at once are taken apart."""
-    there, by_fold = set(known), {name.casefold(): name for name in known}
+    there, spell = set(known), speller(known)
     out: list[str] = []
     for name in names:
         parts = (
             [name] if name in there else name.replace(",", " ").replace(";", " ").replace("+", " ").split()
         )
-        out += [part if part in there else by_fold.get(part.casefold(), part) for part in parts]
+        out += [spell(part) or part for part in parts]
     return list(dict.fromkeys(out))
 
 

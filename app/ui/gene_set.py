@@ -11,6 +11,7 @@ from app.ui import alt, cache
 from app.ui.frame import draw, go, section, sentence, table
 from app.ui.state import Current, chosen_gene_set, select
 from app.ui.text import count, italic, listing, plural
+from hyperperturb.data.genes import speller
 
 if TYPE_CHECKING:
     from hyperperturb.models.inference import HyperPerturbInference
@@ -48,11 +49,11 @@ def show(now: Current, inference: HyperPerturbInference, *, run: str) -> None:
 
 def _edit(inference: HyperPerturbInference, genes: list[str]) -> None:
     st.session_state["set_words"] = ", ".join(genes)
-    known = {name.casefold(): name for name in inference.genes["gene"].astype(str)}
+    spell = speller(inference.genes["gene"].astype(str))
 
     def changed() -> None:
         words = st.session_state["set_words"].replace(",", " ").replace(";", " ").split()
-        found = [known.get(word.casefold(), "") for word in words]
+        found = [spell(word) for word in words]
         st.session_state["set_unknown"] = [word for word, name in zip(words, found, strict=True) if not name]
         select(gene_set=list(dict.fromkeys(name for name in found if name)))
 

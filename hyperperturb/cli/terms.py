@@ -114,14 +114,16 @@ def _among(
     """The genes as the run spells them, those it does not know, and all that it does."""
     import pandas as pd
 
+    from hyperperturb.data.genes import speller
+
     found = find_run(run, output_dir)
     if not found.usable:
         raise HyperPerturbError(
             f"The run '{found.name}' is not finished.", hint="Choose another, or wait for it."
         )
     own = pd.read_parquet(found.file("genes.parquet"), columns=["gene"])["gene"].astype(str)
-    spelled = {name.casefold(): name for name in own} | {name: name for name in own}
-    names = {word: spelled.get(word, spelled.get(word.casefold(), "")) for word in asked}
+    spell = speller(own)
+    names = {word: spell(word) for word in asked}
     known = list(dict.fromkeys(filter(None, names.values())))
     return known, [word for word, name in names.items() if not name], frozenset(own)
 

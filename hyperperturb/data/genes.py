@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,21 @@ SYMBOL_COLUMNS = (
 """Columns of ``var`` in which gene symbols are looked for."""
 
 _ENSEMBL = re.compile(r"^ENS[A-Z]{0,6}G\d{8,}(\.\d+)?$")
+
+
+def speller(known: Iterable[str]) -> Callable[[str], str | None]:
+    """What spells a name as it is known: as it stands, else in another case; None where it is not known.
+
+    Examples
+    --------
+    >>> spell = speller(["JAK2", "Stat1"])
+    >>> spell("JAK2"), spell("STAT1"), spell("IRF1")
+    ('JAK2', 'Stat1', None)
+    """
+    names = list(known)
+    by_fold = {name.casefold(): name for name in names}
+    there = frozenset(names)
+    return lambda name: name if name in there else by_fold.get(name.casefold())
 
 
 @dataclass(frozen=True)
