@@ -9,7 +9,7 @@ import pandas as pd
 
 from hyperperturb.models.predictions import CERTAIN
 from hyperperturb.plots import theme
-from hyperperturb.plots.labels import spaced_labels
+from hyperperturb.plots.labels import named_extremes, spaced_labels, whiskers
 from hyperperturb.plots.sketch import Sketch
 
 if TYPE_CHECKING:
@@ -356,11 +356,7 @@ def on_equal_scales(
             text=hover[those],
             hovertemplate="%{text}<extra></extra>",
         )
-    reach = float(max(np.abs(x).max(), np.abs(y).max())) * 1.08 or 1.0
-    order = np.argsort(-np.maximum(np.abs(x), np.abs(y)), kind="stable")
-    span = (-reach, reach)
-    notes = spaced_labels(x, y, rows["gene"].tolist(), order, most=10, width=380, x_range=span, y_range=span)
-    shown = order[: len(notes)]
+    span, shown, notes = named_extremes(x, y, rows["gene"].tolist(), most=10, width=380)
     figure.add(
         "scatter",
         x=x[shown],
@@ -373,17 +369,11 @@ def on_equal_scales(
         hoverinfo="skip",
     )
     theme.style(figure, height=height)
-    figure.update_layout(annotations=notes, shapes=[_line(-reach, reach, -reach, reach, dash="dot")])
-    figure.update_xaxes(title={"text": titles[0]}, range=[-reach, reach], showgrid=False, constrain="domain")
-    figure.update_yaxes(title={"text": titles[1]}, range=[-reach, reach], showgrid=False, scaleanchor="x")
+    figure.update_layout(annotations=notes, shapes=[_line(*span, *span, dash="dot")])
+    figure.update_xaxes(title={"text": titles[0]}, range=span, showgrid=False, constrain="domain")
+    figure.update_yaxes(title={"text": titles[1]}, range=span, showgrid=False, scaleanchor="x")
     return figure.figure()
 
 
 def _interval(error: pd.Series, rows: np.ndarray) -> dict:
-    return {
-        "type": "data",
-        "array": (2 * error.fillna(0)).to_numpy()[rows],
-        "color": "rgba(128, 134, 142, 0.4)",
-        "thickness": 1,
-        "width": 0,
-    }
+    return whiskers((2 * error.fillna(0)).to_numpy()[rows], opacity=0.4)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hyperperturb.plots import theme
 from hyperperturb.plots.effects import EFFECT
-from hyperperturb.plots.labels import spaced_labels
+from hyperperturb.plots.labels import named_extremes, whiskers
 from hyperperturb.plots.sketch import Sketch
 
 if TYPE_CHECKING:
@@ -239,30 +239,20 @@ def left_out_scatter(table: pd.DataFrame, *, level: float = 0.9, height: int = 4
                 text=hover[those],
                 hovertemplate="%{text}<extra></extra>",
             )
-    reach = float(max(np.abs(x).max(), np.abs(y).max())) * 1.08 or 1.0
-    span = (-reach, reach)
-    order = np.argsort(-np.maximum(np.abs(x), np.abs(y)), kind="stable")
-    notes = spaced_labels(x, y, genes.tolist(), order, most=8, width=420, x_range=span, y_range=span)
-    named = order[: len(notes)]
+    span, named, notes = named_extremes(x, y, genes.tolist(), most=8, width=420)
     figure.add(
         "scatter",
         x=x[named],
         y=y[named],
         mode="markers",
         marker={"size": 1, "opacity": 0},
-        error_x={
-            "type": "data",
-            "array": width[named],
-            "color": "rgba(128, 134, 142, 0.7)",
-            "thickness": 1,
-            "width": 0,
-        },
+        error_x=whiskers(width[named], opacity=0.7),
         showlegend=False,
         hoverinfo="skip",
     )
     theme.style(figure, height=height)
     said = f"correlation {theme.number(correlation(rows))}<br>inside {100 * within.mean():.0f} %"
-    figure.update_layout(annotations=[*notes, _corner(said)], shapes=[_diagonal(-reach, reach)])
+    figure.update_layout(annotations=[*notes, _corner(said)], shapes=[_diagonal(*span)])
     figure.update_xaxes(title={"text": f"predicted {EFFECT}"}, range=span, showgrid=False, constrain="domain")
     figure.update_yaxes(title={"text": "measured effect"}, range=span, showgrid=False, scaleanchor="x")
     return figure.figure()

@@ -12,6 +12,40 @@ _CHARACTER = 7.4  # pixels, at 12 px type
 _LINE = 16.0
 
 
+def named_extremes(
+    x: np.ndarray, y: np.ndarray, names: Sequence[str], *, most: int, width: float
+) -> tuple[tuple[float, float], np.ndarray, list[dict]]:
+    """On equal scales around zero, choose the names of the points that lie farthest out.
+
+    Parameters
+    ----------
+    x, y, names, most, width
+        See :func:`spaced_labels`.
+
+    Returns
+    -------
+    span, named, notes
+        Limits of both axes, the indices of the points that are named, and the annotations.
+    """
+    farthest = np.maximum(np.abs(x), np.abs(y))
+    reach = float(farthest.max()) * 1.08 or 1.0
+    span = (-reach, reach)
+    order = np.argsort(-farthest, kind="stable")
+    notes = spaced_labels(x, y, names, order, most=most, width=width, x_range=span, y_range=span)
+    return span, order[: len(notes)], notes
+
+
+def whiskers(width: np.ndarray, *, opacity: float) -> dict:
+    """Error bars of so many data units to either side, as plotly wants them."""
+    return {
+        "type": "data",
+        "array": width,
+        "color": f"rgba(128, 134, 142, {opacity})",
+        "thickness": 1,
+        "width": 0,
+    }
+
+
 def spaced_labels(
     x: np.ndarray,
     y: np.ndarray,
