@@ -17,6 +17,25 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+COMMANDS = (
+    "simulate",
+    "inspect",
+    "quality",
+    "effects",
+    "download",
+    "preprocess",
+    "train",
+    "runs",
+    "cancel",
+    "evaluate",
+    "benchmark",
+    "predict",
+    "query",
+    "cells",
+    "terms",
+    "app",
+)
+
 
 def one_line(error: str) -> str:
     """The complaint on stderr; fails when it is more than a line, or a traceback."""
@@ -29,41 +48,11 @@ def one_line(error: str) -> str:
 def test_without_a_command_it_says_what_there_is(call):
     code, out, _ = call()
     assert code == 0
-    for command in (
-        "simulate",
-        "inspect",
-        "quality",
-        "effects",
-        "download",
-        "train",
-        "runs",
-        "cancel",
-        "predict",
-        "query",
-        "terms",
-        "app",
-    ):
+    for command in COMMANDS:
         assert f"  {command} " in out
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "simulate",
-        "inspect",
-        "quality",
-        "effects",
-        "download",
-        "preprocess",
-        "train",
-        "runs",
-        "cancel",
-        "predict",
-        "query",
-        "terms",
-        "app",
-    ],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example(call, command):
     code, out, _ = call(command, "--help")
     assert code == 0
