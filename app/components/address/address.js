@@ -58,13 +58,12 @@ function arrive() {
     window.dispatchEvent(new PopStateEvent("popstate", { state: window.history.state }));
   };
   const look = () => {
-    if (!onTheWay()) tab.way = null;
-    if (tab.way === null || working()) {
-      if (tab.way !== null) tab.way.idle = 0;
+    if (!onTheWay() || (!working() && there())) {
+      tab.way = null;
       return;
     }
-    if (there()) {
-      tab.way = null;
+    if (working()) {
+      tab.way.idle = 0;
       return;
     }
     tab.way.idle += STEP;
